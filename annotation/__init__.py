@@ -1,0 +1,1 @@
+"""Label Studio tasks out, annotations in, agreement and adjudication."""

@@ -1,0 +1,1 @@
+"""Decode video and run RGB, flow and pose models on it."""

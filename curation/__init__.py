@@ -1,0 +1,1 @@
+"""Find, fetch, trim and verify clips; keep the workspace; freeze releases."""

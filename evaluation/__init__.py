@@ -1,0 +1,1 @@
+"""Read predictions, rank them, and report metrics per subset."""

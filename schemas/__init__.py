@@ -1,0 +1,1 @@
+"""What every part shares: records, the database and its migrations, file formats."""

@@ -1,0 +1,143 @@
+"""Everything mimecurate raises on purpose.
+
+    MimecurateError                  could not be done: one line for the user, exit status 1
+    ├── InvalidInputError            a file that the user gave is wrong; holds every problem found
+    ├── WorkspaceError               the workspace can't be used
+    │   ├── NewerDatabaseError       made by a later mimecurate
+    │   └── WorkspaceBusyError       another run holds it
+    ├── SettingError                 a setting has a value it can't have
+    ├── MissingExtraError            an optional package is not installed
+    └── ClipError                    one clip or video failed, with a `Reason`; recorded, never fatal
+
+Misuse by a caller raises Python's own `ValueError` and `TypeError`; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MimecurateError(Exception):
+    """Could not be done. The message names the thing, its value and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a file: where, and what."""
+
+    message: str
+    line: int | None = None
+    """Counted from 1."""
+    column: int | None = None
+    """Counted from 1, in characters."""
+
+    def __str__(self) -> str:
+        """``line 3, column 14: message``, as far as the place is known."""
+        if self.line is None:
+            return self.message
+        if self.column is None:
+            return f"line {self.line}: {self.message}"
+        return f"line {self.line}, column {self.column}: {self.message}"
+
+
+class InvalidInputError(MimecurateError):
+    """A file is wrong. ``problems`` holds all that was found, in the file's order."""
+
+    def __init__(self, name: str, problems: Sequence[Problem], hint: str = "") -> None:
+        """Make the error for the file called ``name``."""
+        self.name = name
+        self.problems = tuple(problems)
+        self.hint = hint
+        count = len(self.problems)
+        head = f"{name}: {count} problem{'' if count == 1 else 's'}"
+        super().__init__("\n".join([head, *(f"  {p}" for p in self.problems), *filter(None, [hint])]))
+
+
+class WorkspaceError(MimecurateError):
+    """The workspace can't be used."""
+
+
+class NewerDatabaseError(WorkspaceError):
+    """The database was made by a later version of mimecurate."""
+
+
+class WorkspaceBusyError(WorkspaceError):
+    """Another run holds the workspace."""
+
+
+class SettingError(MimecurateError):
+    """A setting has a value that it can't have."""
+
+
+class MissingExtraError(MimecurateError):
+    """A package that this needs is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Say which ``package`` is missing and which ``extra`` brings it."""
+        super().__init__(f"{package} is not installed; get it with: pip install 'mimecurate[{extra}]'")
+
+
+class Reason(StrEnum):
+    """Why a clip could not be had. The source's own words are kept beside it."""
+
+    UNAVAILABLE = "unavailable"
+    PRIVATE = "private"
+    REMOVED = "removed"
+    AGE_RESTRICTED = "age_restricted"
+    GEO_BLOCKED = "geo_blocked"
+    MEMBERS_ONLY = "members_only"
+    LIVE = "live"
+    RATE_LIMITED = "rate_limited"
+    LOGIN_REQUIRED = "login_required"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    NO_VIDEO = "no_video"
+    INTERVAL_OUTSIDE = "interval_outside"
+    CORRUPT = "corrupt"
+    DISK_FULL = "disk_full"
+    UNSUPPORTED = "unsupported"
+    OTHER = "other"
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether asking again later may help without the user changing anything.
+
+        >>> Reason.RATE_LIMITED.is_temporary, Reason.PRIVATE.is_temporary
+        (True, False)
+        """
+        return self in _TEMPORARY
+
+
+_TEMPORARY = frozenset(
+    {
+        Reason.LIVE,
+        Reason.RATE_LIMITED,
+        Reason.LOGIN_REQUIRED,
+        Reason.NETWORK,
+        Reason.TIMEOUT,
+        Reason.DISK_FULL,
+        Reason.OTHER,
+    }
+)
+
+
+class ClipError(MimecurateError):
+    """One clip or one whole video failed. Recorded with its reason; the run goes on."""
+
+    def __init__(
+        self, reason: Reason, message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        """Keep the ``reason``, the source's own words, and how long it asked us to wait."""
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with all fields, so that it crosses a process boundary."""
+        return (_clip_error, (self.reason, str(self), self.retry_after_s))
+
+
+def _clip_error(reason: Reason, message: str, retry_after_s: float | None) -> ClipError:
+    return ClipError(reason, message, retry_after_s=retry_after_s)
