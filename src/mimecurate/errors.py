@@ -52,7 +52,9 @@ class InvalidInputError(MimecurateError):
         self.hint = hint
         count = len(self.problems)
         head = f"{name}: {count} problem{'' if count == 1 else 's'}"
-        super().__init__("\n".join([head, *(f"  {p}" for p in self.problems), *filter(None, [hint])]))
+        super().__init__(
+            "\n".join([head, *(f"  {p}" for p in self.problems), *filter(None, [hint])])
+        )
 
 
 class WorkspaceError(MimecurateError):
@@ -76,7 +78,9 @@ class MissingExtraError(MimecurateError):
 
     def __init__(self, package: str, extra: str) -> None:
         """Say which ``package`` is missing and which ``extra`` brings it."""
-        super().__init__(f"{package} is not installed; get it with: pip install 'mimecurate[{extra}]'")
+        super().__init__(
+            f"{package} is not installed; get it with: pip install 'mimecurate[{extra}]'"
+        )
 
 
 class Reason(StrEnum):
@@ -126,9 +130,7 @@ _TEMPORARY = frozenset(
 class ClipError(MimecurateError):
     """One clip or one whole video failed. Recorded with its reason; the run goes on."""
 
-    def __init__(
-        self, reason: Reason, message: str, *, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, reason: Reason, message: str, *, retry_after_s: float | None = None) -> None:
         """Keep the ``reason``, the source's own words, and how long it asked us to wait."""
         super().__init__(message)
         self.reason = reason

@@ -1,0 +1,75 @@
+"""A frozen, numbered list of clips: the records that releases are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """What was decided of one property of a clip."""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "unsure"
+
+
+class ObjectSize(StrEnum):
+    """How large the object is that an action of this class usually has."""
+
+    NONE = "none"
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedClip:
+    """One clip of a release: the half-open interval ``[start_ms, end_ms)`` of a video."""
+
+    clip_id: str
+    video_id: str
+    start_ms: int
+    end_ms: int
+    label: str
+    """The class, as Kinetics spells it, with spaces."""
+    split: str
+    mime_artist: Flag | None = None
+    """None: not annotated."""
+    object_relevant: Flag | None = None
+    scene_relevant: Flag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedClass:
+    """One class of a release."""
+
+    name: str
+    object_size: ObjectSize | None = None
+    scene: bool | None = None
+    """Whether the action usually happens in a scene of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """``NAME@VERSION`` with everything that is needed to score against it."""
+
+    name: str
+    version: str
+    digest: str
+    """SHA-256 over the sorted rows, as 64 hexadecimal digits."""
+    clips: tuple[ReleasedClip, ...]
+    """Sorted by clip id."""
+    classes: tuple[ReleasedClass, ...]
+    """Sorted by name."""
+    parent: str | None = None
+    created: str = ""
+    status: str = "frozen"
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Clip ids that were withdrawn, with the reason."""
+
+    @property
+    def object_sizes(self) -> dict[str, ObjectSize | None]:
+        """The object size of each class by its name."""
+        return {c.name: c.object_size for c in self.classes}
