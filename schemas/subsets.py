@@ -1,6 +1,6 @@
 """Subsets: named predicates over the clips of a release.
 
-The names and their meaning are those of the Mimetics paper (Section 5.1 and Table 7): per-clip flags
+The names and their meaning are those of the Mimetics paper (Section 5.1, Table 7): per-clip flags
 for mime artist, relevant object and relevant scene, and per-class object size. A flag that is
 `unsure` or was never annotated is in neither half.
 """

@@ -7,16 +7,19 @@
     │   └── WorkspaceBusyError       another run holds it
     ├── SettingError                 a setting has a value it can't have
     ├── MissingExtraError            an optional package is not installed
-    └── ClipError                    one clip or video failed, with a `Reason`; recorded, never fatal
+    └── ClipError                    one clip or video failed, with a `Reason`; recorded
 
 Misuse by a caller raises Python's own `ValueError` and `TypeError`; a bug keeps its traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class MimecurateError(Exception):
