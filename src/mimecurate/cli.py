@@ -1,0 +1,96 @@
+"""The command line's frame: commands loaded when asked for, errors in one place, exit statuses.
+
+Exit status: 0 done, 1 could not be done, 2 wrong usage, 3 done but some items failed, 130 Ctrl-C,
+143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mimecurate import __version__
+from mimecurate.errors import MimecurateError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+COMMANDS = {
+    "init": "Make a workspace.",
+    "fetch": "Fetch and trim the clips of a list.",
+    "clips": "List, show, verify and export clips.",
+    "config": "Show every setting, its value and where it comes from.",
+    "demo": "Run the whole loop on this machine, offline.",
+    "completion": "Print the shell's completion script.",
+}
+"""Each command, in the order of the work, with its line of help: `mimecurate --help` loads none."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports ``mimecurate.commands.<name>`` when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"mimecurate.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error of ours becomes one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except MimecurateError as error:
+            import logging
+
+            logging.getLogger("mimecurate").debug("failed", exc_info=True)
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mimecurate")
+def cli() -> None:
+    r"""Curate, annotate, version and evaluate out-of-context action videos.
+
+    \b
+    Example:
+      mimecurate fetch --urls list.csv        fetch and trim the clips of a list
+      mimecurate clips list --status failed   what is missing, and why
+      mimecurate demo                         see it all work, offline
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line, as the `mimecurate` program does."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; what was finished is kept", err=True)
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; nothing more can be said
+        status = 0
+    sys.exit(status or 0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    click.echo("stopped by SIGTERM; what was finished is kept", err=True)
+    raise SystemExit(128 + number)

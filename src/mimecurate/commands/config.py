@@ -1,0 +1,43 @@
+"""`mimecurate config`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mimecurate.commands.options import json_option, workspace_option
+from mimecurate.console import print_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("config")
+@workspace_option
+@json_option
+def command(workspace: Path, as_json: bool) -> None:
+    r"""Show every setting, its value and where it comes from.
+
+    A setting is taken from the command's option, else from the environment, else from
+    mimecurate.toml in the workspace, else it has its default.
+
+    \b
+    Example:
+      MIMECURATE_FETCH_WORKERS=8 mimecurate config
+    """
+    from mimecurate.schemas.settings import choose
+
+    chosen = choose(workspace)
+    if as_json:
+        print_json(
+            {name: {"value": c.value, "origin": c.origin} for name, c in sorted(chosen.items())}
+        )
+        return
+    print_table(
+        ["setting", "value", "origin", "variable", "meaning"],
+        [
+            [name, "" if c.value is None else c.value, c.origin, c.setting.variable, c.setting.help]
+            for name, c in chosen.items()
+        ],
+    )

@@ -1,0 +1,214 @@
+"""What people see: progress on stderr, tables and JSON on stdout, a log file for support."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+PLAIN_INTERVAL_S = 5.0
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
+
+
+class Progress(Protocol):
+    """How far a long job is."""
+
+    def advance(self, done: int = 1, *, note: str | None = None) -> None:
+        """Count ``done`` more items; ``note`` replaces the words at the line's end."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        ...
+
+
+def say(line: str) -> None:
+    """Print words for people: on stderr, so that stdout holds data alone."""
+    click.echo(printable(line), err=True)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def printable(text: str) -> str:
+    r"""Make text from strangers safe for a terminal: control and direction marks are escaped.
+
+    >>> print(printable("a\x1b[31mb\u202ec"))
+    a\x1b[31mb\u202ec
+    """
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table on stdout, as wide as the terminal; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    kept = [[_cell(value) for value in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(kept) and all(_is_number(row[index]) for row in kept)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in kept:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(table)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print CSV on stdout; a cell that a spreadsheet would run as a formula gets a ``'`` first."""
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+
+
+def csv_cell(value: object) -> object:
+    """Return a value as it may stand in a CSV cell.
+
+    >>> csv_cell("=HYPERLINK(1)"), csv_cell(-1), csv_cell(None)
+    ("'=HYPERLINK(1)", -1, '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return "'" + value
+    return value
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None, *, unit: str = "clips") -> Iterator[Progress]:
+    """Show how far a job is: a bar on a terminal, a line every few seconds elsewhere.
+
+    Args:
+        what: what is being done.
+        total: how many items there are, None if nobody knows.
+        unit: what the items are.
+    """
+    if sys.stderr.isatty():
+        with _bar(what, total, unit) as bar:
+            yield bar
+    else:
+        plain = _PlainProgress(what, total, unit)
+        yield plain
+        plain.finish()
+
+
+class _PlainProgress:
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
+        self._what, self._total, self._unit = what, total, unit
+        self._done, self._note = 0, ""
+        self._last_s = time.monotonic()
+        self._said = -1
+
+    def advance(self, done: int = 1, *, note: str | None = None) -> None:
+        self._done += done
+        self._note = note if note is not None else self._note
+        if time.monotonic() - self._last_s >= PLAIN_INTERVAL_S:
+            self._print()
+
+    def say(self, line: str) -> None:
+        say(line)
+
+    def finish(self) -> None:
+        if self._said != self._done:
+            self._print()
+
+    def _print(self) -> None:
+        self._last_s, self._said = time.monotonic(), self._done
+        of = "" if self._total is None else f"/{self._total}"
+        say(f"{self._what}: {self._done}{of} {self._unit} {self._note}".rstrip())
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    console = Console(stderr=True)
+    with RichProgress(*columns, console=console, transient=True) as rich_progress:
+        task = rich_progress.add_task(what, total=total, note="")
+
+        class Bar:
+            def advance(self, done: int = 1, *, note: str | None = None) -> None:
+                rich_progress.advance(task, done)
+                if note is not None:
+                    rich_progress.update(task, note=printable(note))
+
+            def say(self, line: str) -> None:
+                console.print(printable(line), markup=False, highlight=False)
+
+        yield Bar()
+
+
+def log_to_stderr() -> None:
+    """Show what is logged, in full."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("mimecurate")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+
+
+def log_to_file(state_dir: Path) -> Path:
+    """Write the log that support asks for; at most two files of 2 MiB are kept."""
+    from logging.handlers import RotatingFileHandler
+
+    path = state_dir / "mimecurate.log"
+    handler = RotatingFileHandler(
+        path, maxBytes=2 << 20, backupCount=1, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    logger = logging.getLogger("mimecurate")
+    for old in [h for h in logger.handlers if isinstance(h, RotatingFileHandler)]:
+        logger.removeHandler(old)
+        old.close()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    return path
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    return printable(str(value)).replace("\n", " ")
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "" or cell.replace(".", "", 1).replace("-", "", 1).isdigit()
