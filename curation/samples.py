@@ -32,7 +32,9 @@ _FORMATS = {".mp4": "mp4", ".webm": "webm", ".ts": "mpegts", ".mkv": "matroska"}
 _MOVFLAGS = {
     "faststart": "+faststart",
     "moov_at_end": "-faststart",
-    "fragmented": "+frag_keyframe+empty_moov+delay_moov+default_base_moof+dash+global_sidx",
+    "fragmented": (
+        "+frag_keyframe+empty_moov+delay_moov+default_base_moof+dash+global_sidx+skip_trailer"
+    ),
 }
 _IRREGULAR_STEPS = (4, 4, 7, 3, 4, 9, 4, 2, 4, 4, 5, 13)  # in quarters of a frame's duration
 _SOUND_CHUNK_S = 0.25
