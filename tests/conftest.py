@@ -13,6 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import testb
 from testbed import REPOSITORY, SampleMaker, need
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mimecurate.curation.loopback import LoopbackServer
     from mimecurate.curation.samples import Sample, VideoSpec
 
 _CHROMIUM_NAMES = (
@@ -73,3 +76,14 @@ def chromium() -> str:
     need("chromium", path, f"none of {', '.join(_CHROMIUM_NAMES)} is on PATH")
     assert path is not None
     return path
+
+
+@pytest.fixture
+def loopback(tmp_path: Path) -> Iterator[LoopbackServer]:
+    """A running server whose folder, ``loopback.root``, is empty."""
+    from mimecurate.curation.loopback import LoopbackServer
+
+    root = tmp_path / "served"
+    root.mkdir()
+    with LoopbackServer(root) as server:
+        yield server
