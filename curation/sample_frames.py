@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Plane = npt.NDArray[np.uint8]
 
@@ -41,7 +38,7 @@ _DIGITS = (  # 3 x 5 cells each, row by row
 )
 
 
-def read_counter(luma: npt.NDArray[np.integer]) -> int:
+def read_counter(luma: npt.NDArray[Any]) -> int:
     """Read the number drawn into a frame.
 
     Args:
@@ -124,6 +121,13 @@ class Scenery:
             return np.stack([luma, *chroma])
         return np.concatenate([luma.ravel(), *(c.ravel() for c in chroma)]).reshape(-1, width)
 
+    def black(self) -> Plane:
+        """Draw nothing: a black frame, laid out as `planes` does."""
+        planes = np.full_like(self.planes(0), 128)
+        luma = planes[: self._size[0]] if self._chroma_step == 2 else planes[0]
+        luma[:] = _BLACK
+        return planes
+
     def _draw_block(self, luma: Plane, number: int) -> None:
         code = number << 8 | _crc8(number)
         bits = np.array([code >> shift & 1 for shift in range(23, -1, -1)], np.uint8)
@@ -196,14 +200,3 @@ def _glyph(figure: int, scale: int) -> Plane:
     cells = np.array([int(bit) for bit in _DIGITS[figure]], np.uint8).reshape(5, 3)
     framed = np.pad(cells, 1)[:, :-1]
     return np.kron(framed, np.ones((scale, scale), np.uint8)) * (_WHITE - _BLACK) + _BLACK
-
-
-def numbers_from(first: int, count: int) -> Iterator[int]:
-    """Count from ``first``, checking that every number fits a frame.
-
-    Raises:
-        ValueError: the last number would be 65536 or more.
-    """
-    if first + count > COUNTERS:
-        raise ValueError(f"{first + count} frames; a frame number holds at most {COUNTERS}")
-    return iter(range(first, first + count))

@@ -7,6 +7,8 @@ Two tones sound together. A sweep rises from 1500 Hz by 500 Hz a second and star
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,7 @@ Samples = npt.NDArray[np.float32]
 _PERIOD_S = 8
 _SWEEP_START_HZ, _SWEEP_HZ_PER_S = 1500, 500
 _PILOT_START_HZ, _PILOT_STEP_HZ = 200, 10
+_LEAST_PART = 0.08  # of the power; half a sweep across a restart still has 0.18
 MAX_SECONDS = 960
 """The time that the sound can tell: the steady tone stays below the sweep."""
 MIN_SAMPLE_RATE = 16_000
@@ -37,7 +40,7 @@ def clock_sound(start_s: float, count: int, sample_rate: int) -> Samples:
     return np.where(times < 0, 0, sound).astype(np.float32)
 
 
-def audio_time(samples: npt.NDArray[np.floating], sample_rate: int) -> float:
+def audio_time(samples: npt.NDArray[Any], sample_rate: int) -> float:
     """Tell when a piece of the sound was made.
 
     The sweep is multiplied by its own mirror image, which leaves a steady tone whose frequency is
@@ -74,20 +77,16 @@ def audio_time(samples: npt.NDArray[np.floating], sample_rate: int) -> float:
     return period * _PERIOD_S + within
 
 
-def _peak_hz(
-    signal: npt.NDArray[np.complexfloating] | npt.NDArray[np.floating],
-    sample_rate: int,
-    low_hz: float,
-    high_hz: float,
-) -> float:
-    """Find the strongest tone in a band; it must stand out of the rest of it."""
+def _peak_hz(signal: npt.NDArray[Any], sample_rate: int, low_hz: float, high_hz: float) -> float:
+    """Find the strongest tone in a band; it must hold a good part of the signal's power."""
     size = 1 << (max(len(signal), sample_rate // 2) * 4 - 1).bit_length()
-    spectrum = np.abs(np.fft.fft(signal * np.hanning(len(signal)), size))
+    window = np.hanning(len(signal))
+    spectrum = np.abs(np.fft.fft(signal * window, size))
     first, last = (int(hz / sample_rate * size) for hz in (low_hz, high_hz))
     band = spectrum[first : last + 2]
     top = int(band[1:-1].argmax()) + 1
-    if band[top] < 4 * np.median(band):
-        raise ValueError(f"no clock sound: no tone between {low_hz:.0f} and {high_hz:.0f} Hz")
     before, peak, after = band[top - 1 : top + 2]
+    if 2 * (peak / window.sum()) ** 2 < _LEAST_PART * np.mean(np.abs(signal) ** 2):
+        raise ValueError(f"no clock sound: no tone between {low_hz:.0f} and {high_hz:.0f} Hz")
     shift = (before - after) / (2 * (before - 2 * peak + after))
     return float((first + top + shift) * sample_rate / size)

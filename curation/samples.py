@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import av
 import numpy as np
 
-from mimecurate.curation.sample_frames import Scenery, numbers_from, read_counter
+from mimecurate.curation.sample_frames import COUNTERS, Scenery, read_counter
 from mimecurate.curation.sample_sound import MAX_SECONDS, MIN_SAMPLE_RATE, audio_time, clock_sound
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class VideoSpec:
     crf: int = 24
     first_number: int = 0
     """The number drawn into the first frame."""
+    picture: Literal["moving", "frozen", "black"] = "moving"
+    """Frozen shows the first frame throughout; black shows no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def make_video(path: Path, spec: VideoSpec) -> Sample:
         scenery = Scenery(
             spec.width, spec.height, subsampled=_drawn_subsampled(spec), grain=spec.grain
         )
-        numbers = numbers_from(spec.first_number, len(ticks))
+        numbers = _numbers(spec, len(ticks))
         for number, now, then in zip(numbers, ticks, [*ticks[1:], None], strict=True):
             frame = _draw(scenery, number, spec)
             frame.pts, frame.time_base = now, tick
@@ -149,6 +151,15 @@ def make_video(path: Path, spec: VideoSpec) -> Sample:
         if sound:
             sound.finish(float(ticks[-1] * tick + 1 / Fraction(spec.fps)))
     return Sample(path, spec, _frames_in(path, spec, [tick * (t - ticks[0]) for t in ticks]))
+
+
+def _numbers(spec: VideoSpec, count: int) -> list[int]:
+    """List the numbers that the frames show."""
+    if spec.picture == "frozen":
+        return [spec.first_number] * count
+    if spec.first_number + count > COUNTERS:
+        raise ValueError(f"{spec.first_number + count} frames; their numbers end at {COUNTERS}")
+    return list(range(spec.first_number, spec.first_number + count))
 
 
 def _presentation_ticks(spec: VideoSpec) -> tuple[list[int], Fraction]:
@@ -213,7 +224,8 @@ def _drawn_subsampled(spec: VideoSpec) -> bool:
 
 def _draw(scenery: Scenery, number: int, spec: VideoSpec) -> av.VideoFrame:
     drawn = "yuv420p" if _drawn_subsampled(spec) else "yuv444p"
-    frame = av.VideoFrame.from_ndarray(scenery.planes(number), format=drawn)
+    planes = scenery.black() if spec.picture == "black" else scenery.planes(number)
+    frame = av.VideoFrame.from_ndarray(planes, format=drawn)
     return frame if spec.pix_fmt == drawn else frame.reformat(format=spec.pix_fmt)
 
 
@@ -265,4 +277,4 @@ def _frames_in(
         abs(is_ - should) > base for is_, should in zip(times, intended, strict=True)
     ):
         raise RuntimeError(f"{path.name}: the container did not keep the frames' times")
-    return tuple(zip(numbers_from(spec.first_number, len(times)), times, strict=True))
+    return tuple(zip(_numbers(spec, len(times)), times, strict=True))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import av
 import pytest
+
+from mimecurate.curation.samples import read_counter
 
 if TYPE_CHECKING:
     from mimecurate.curation.samples import Sample, VideoSpec
@@ -37,3 +41,22 @@ def need(part: str, present: object, why: str) -> None:
     if part in (name.strip() for name in promised):
         pytest.fail(f"{part} is required by MIMECURATE_REQUIRE: {why}", pytrace=False)
     pytest.skip(f"{part}: {why}")
+
+
+def frames_read(path: Path) -> list[tuple[int, Fraction]]:
+    """Decode a sample or a clip of one with PyAV and read every frame.
+
+    Returns:
+        Number and presentation time of each frame, in seconds from the first: comparable with
+        ``Sample.frames``.
+
+    Raises:
+        ValueError: a frame has no number.
+    """
+    with av.open(path) as container:
+        frames = list(container.decode(video=0))
+    times = [(frame.pts or 0) * (frame.time_base or Fraction(1)) for frame in frames]
+    return [
+        (read_counter(frame.to_ndarray(format="gray")), time - times[0])
+        for frame, time in zip(frames, times, strict=True)
+    ]
