@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SPLIT = re.compile(r"[A-Za-z0-9_]{1,32}")
+_MAX_CLASS_NAME = 100
 
 
 class Flag(StrEnum):
@@ -42,6 +47,8 @@ class ReleasedClip:
     """None: not annotated."""
     object_relevant: Flag | None = None
     scene_relevant: Flag | None = None
+    url: str | None = None
+    """Where the video is, if it is known. Not part of the digest: a takedown removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +83,25 @@ class Release:
     def object_sizes(self) -> dict[str, ObjectSize | None]:
         """The object size of each class by its name."""
         return {c.name: c.object_size for c in self.classes}
+
+
+def check_split(name: str) -> str:
+    """Return the name of a split if it can be one; it becomes part of file names.
+
+    Raises:
+        ValueError: not 1 to 32 ASCII letters, digits or ``_``.
+    """
+    if _SPLIT.fullmatch(name) is None:
+        raise ValueError(f"split {name[:40]!r} must be 1 to 32 letters, digits or '_'")
+    return name
+
+
+def check_class_name(name: str) -> str:
+    """Return the name of a class if it can be one.
+
+    Raises:
+        ValueError: empty, over 100 characters, or with line breaks or control characters.
+    """
+    if not 1 <= len(name) <= _MAX_CLASS_NAME or not name.isprintable():
+        raise ValueError(f"class {name[:40]!r} must be 1 to {_MAX_CLASS_NAME} printable characters")
+    return name

@@ -1,0 +1,244 @@
+"""Read an exported release back: manifest, classes, clips, and the clips that were withdrawn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mimecurate.curation.release_bundle_files import MANIFEST
+from mimecurate.curation.release_csv import plain_cell, read_csv
+from mimecurate.errors import Problem
+from mimecurate.schemas.digest import row_hash
+from mimecurate.schemas.ids import check_video_id, clip_id
+from mimecurate.schemas.release import (
+    Flag,
+    ObjectSize,
+    ReleasedClass,
+    ReleasedClip,
+    check_class_name,
+    check_split,
+)
+from mimecurate.schemas.times import parse_time_ms
+from mimecurate.schemas.versions import Version, check_name, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mimecurate.curation.release_bundle_files import BundleFiles
+    from mimecurate.curation.release_problems import Problems
+
+T = TypeVar("T")
+
+FORMAT_VERSION = 1
+CLIPS, CLASSES, WITHDRAWN = "clips.csv", "classes.csv", "withdrawn.csv"
+CLIP_COLUMNS = (
+    "label",
+    "youtube_id",
+    "time_start",
+    "time_end",
+    "split",
+    "clip_id",
+    "url",
+    "mime_artist",
+    "object_relevant",
+    "scene_relevant",
+    "row_hash",
+)
+CLASS_COLUMNS = ("name", "object_size", "scene", "clips")
+WITHDRAWN_COLUMNS = ("clip_id", "split", "row_hash", "withdrawn_at", "reason")
+_MAX_MANIFEST_BYTES = 16 << 20
+_FLAGS = {"": None, **{str(flag): flag for flag in Flag}}
+_SIZES = {"": None, **{str(size): size for size in ObjectSize}}
+_SCENES = {"": None, "yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What ``release.json`` says."""
+
+    name: str
+    version: Version
+    digest: str
+    created_at: str
+    parent: str | None
+    origin: str
+    settings: Mapping[str, object]
+    findings: Mapping[str, int]
+    counts: Mapping[str, object]
+    card: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnClip:
+    """A clip of the release whose contents are withheld."""
+
+    clip_id: str
+    split: str
+    row_hash: bytes
+    withdrawn_at: str
+    reason: str
+
+
+def read_manifest(bundle: BundleFiles, problems: Problems) -> Manifest | None:
+    """Read ``release.json``; None if it is of no use."""
+    if MANIFEST not in bundle.sizes:
+        problems.add(Problem("is missing; this is no exported release"), file=MANIFEST)
+        return None
+    document = read_json(bundle, MANIFEST, problems)
+    try:
+        return None if document is None else _manifest(document)
+    except (ValueError, KeyError, TypeError) as error:
+        text = f"has no {error}" if isinstance(error, KeyError) else str(error)
+        problems.add(Problem(text), file=MANIFEST)
+        return None
+
+
+def _manifest(document: object) -> Manifest:
+    if not isinstance(document, dict):
+        raise TypeError("must be a JSON object")
+    fields: dict[str, Any] = document
+    if fields["format"] != "mimecurate release":
+        raise ValueError(f"format {str(fields['format'])[:40]!r} is not 'mimecurate release'")
+    if fields["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"format_version {str(fields['format_version'])[:20]} is not {FORMAT_VERSION}; "
+            "a later mimecurate may read it"
+        )
+    for key in ("name", "version", "digest", "created", "origin"):
+        if not isinstance(fields[key], str):
+            raise TypeError(f"{key} must be a string")
+    for key in ("settings", "findings", "counts", "card"):
+        if not isinstance(fields[key], dict):
+            raise TypeError(f"{key} must be an object")
+    parent = fields["parent"]
+    return Manifest(
+        check_name(fields["name"]),
+        parse_version(fields["version"]),
+        fields["digest"],
+        fields["created"][:40],
+        None if parent is None else str(parent)[:120],
+        fields["origin"][:200],
+        fields["settings"],
+        fields["findings"],
+        fields["counts"],
+        fields["card"],
+    )
+
+
+def read_json(bundle: BundleFiles, name: str, problems: Problems) -> object:
+    """Read a JSON file of at most 16 MiB; None if it is of no use."""
+    if bundle.sizes[name] > _MAX_MANIFEST_BYTES:
+        problems.add(Problem(f"is over {_MAX_MANIFEST_BYTES >> 20} MiB"), file=name)
+        return None
+    with bundle.open(name) as stream:
+        raw = stream.read(_MAX_MANIFEST_BYTES + 1)
+    try:
+        document: object = json.loads(raw.decode())
+    except json.JSONDecodeError as error:
+        problems.add(Problem(f"not JSON: {error.msg}", error.lineno, error.colno), file=name)
+    except (ValueError, RecursionError) as error:
+        problems.add(Problem(f"not usable JSON: {str(error)[:120]}"), file=name)
+    else:
+        return document
+    return None
+
+
+def read_classes(bundle: BundleFiles, problems: Problems) -> list[ReleasedClass]:
+    """Read ``classes.csv``, sorted by name."""
+    classes: dict[str, ReleasedClass] = {}
+    for line, row in _rows(bundle, CLASSES, CLASS_COLUMNS, problems):
+        try:
+            name = check_class_name(plain_cell(row["name"]))
+            size = _one_of(row, "object_size", _SIZES)
+            scene = _one_of(row, "scene", _SCENES)
+            if name in classes:
+                raise ValueError(f"class {name!r} is there twice")
+            classes[name] = ReleasedClass(name, size, scene)
+        except ValueError as error:
+            problems.add(Problem(str(error), line), file=CLASSES)
+    return sorted(classes.values(), key=lambda c: c.name)
+
+
+def read_clips(bundle: BundleFiles, problems: Problems) -> Iterator[tuple[int, ReleasedClip]]:
+    """Read ``clips.csv`` in its order, and compare every row with its hash."""
+    for line, row in _rows(bundle, CLIPS, CLIP_COLUMNS, problems):
+        try:
+            yield line, _clip(row)
+        except ValueError as error:
+            problems.add(Problem(str(error), line), file=CLIPS)
+
+
+def read_withdrawn(bundle: BundleFiles, problems: Problems) -> Iterator[WithdrawnClip]:
+    """Read ``withdrawn.csv``, if it is there."""
+    if WITHDRAWN not in bundle.sizes:
+        return
+    for line, row in _rows(bundle, WITHDRAWN, WITHDRAWN_COLUMNS, problems):
+        try:
+            yield WithdrawnClip(
+                check_video_id(row["clip_id"]),
+                check_split(row["split"]),
+                _hash(row["row_hash"]),
+                row["withdrawn_at"][:40],
+                plain_cell(row["reason"]),
+            )
+        except ValueError as error:
+            problems.add(Problem(str(error), line), file=WITHDRAWN)
+
+
+def _rows(
+    bundle: BundleFiles, file: str, columns: tuple[str, ...], problems: Problems
+) -> Iterator[tuple[int, dict[str, str]]]:
+    if file not in bundle.sizes:
+        problems.add(Problem("is missing"), file=file)
+        return
+    with bundle.open(file) as stream:
+        yield from read_csv(stream, columns, file, problems)
+
+
+def _clip(row: dict[str, str]) -> ReleasedClip:
+    video_id = check_video_id(row["youtube_id"])
+    start_ms, end_ms = parse_time_ms(row["time_start"]), parse_time_ms(row["time_end"])
+    if end_ms <= start_ms:
+        raise ValueError(f"time_end {row['time_end']} is not after time_start {row['time_start']}")
+    named = clip_id(video_id, start_ms, end_ms)
+    if row["clip_id"] != named:
+        raise ValueError(f"clip_id {row['clip_id'][:120]!r} must be {named!r}")
+    url = plain_cell(row["url"]) or None
+    if url is not None and (not url.startswith(("http://", "https://")) or not url.isprintable()):
+        raise ValueError(f"url {url[:80]!r} must be an http(s) link")
+    clip = ReleasedClip(
+        named,
+        video_id,
+        start_ms,
+        end_ms,
+        check_class_name(plain_cell(row["label"])),
+        check_split(row["split"]),
+        _one_of(row, "mime_artist", _FLAGS),
+        _one_of(row, "object_relevant", _FLAGS),
+        _one_of(row, "scene_relevant", _FLAGS),
+        url,
+    )
+    if row_hash(clip) != _hash(row["row_hash"]):
+        raise ValueError(f"clip {named}: the row was changed: its hash is {row_hash(clip).hex()}")
+    return clip
+
+
+def _hash(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError as error:
+        raise ValueError(f"row_hash {text[:80]!r} must be 64 hexadecimal digits") from error
+    if len(value) != 32:
+        raise ValueError(f"row_hash {text[:80]!r} must be 64 hexadecimal digits")
+    return value
+
+
+def _one_of(row: dict[str, str], column: str, values: Mapping[str, T]) -> T:
+    try:
+        return values[row[column]]
+    except KeyError:
+        allowed = ", ".join(filter(None, values))
+        raise ValueError(
+            f"{column} {row[column][:40]!r} must be one of {allowed}, or empty"
+        ) from None

@@ -1,0 +1,240 @@
+"""Import a release that others published, as it is: `mimecurate release import`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from mimecurate.curation.release_bundle_files import open_bundle
+from mimecurate.curation.release_bundle_read import (
+    Manifest,
+    WithdrawnClip,
+    read_classes,
+    read_clips,
+    read_manifest,
+    read_withdrawn,
+)
+from mimecurate.curation.release_cards import MIMETICS_CARD
+from mimecurate.curation.release_checks import IMPORT_CHECKS, run_checks
+from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged_contents
+from mimecurate.curation.release_import_kinetics import kinetics_files, read_kinetics
+from mimecurate.curation.release_import_mimetics import (
+    mimetics_files,
+    read_mimetics,
+    read_mimetics_classes,
+)
+from mimecurate.curation.release_problems import Problems
+from mimecurate.curation.release_stage import (
+    close_stage,
+    open_stage,
+    stage_classes,
+    stage_clip,
+    stage_withheld,
+    writing,
+)
+from mimecurate.errors import Problem
+from mimecurate.schemas.database import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from sqlite_utils import Database
+
+    from mimecurate.curation.release_import_kinetics import Listed
+    from mimecurate.curation.workspace import Workspace
+    from mimecurate.schemas.versions import Version
+
+Format = Literal["mimetics", "kinetics", "bundle"]
+OnProgress = Callable[[int, int | None], None]
+_EVERY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRelease:
+    """What an import did."""
+
+    reference: str
+    digest: str
+    counts: Mapping[str, object]
+    findings: Mapping[str, int]
+    """What the checks of ``release create`` find in it; imported all the same."""
+    was_there: bool
+    """Whether this very release was in the workspace before."""
+
+
+def import_release(
+    workspace: Workspace,
+    source: Path,
+    *,
+    format: Format,
+    name: str | None = None,
+    version: Version | None = None,
+    card: Mapping[str, object] | None = None,
+    on_progress: OnProgress | None = None,
+) -> ImportedRelease:
+    """Import a published release into the workspace: release, videos, clips and classes.
+
+    Nothing is imported if anything is wrong. Importing the same release again changes nothing.
+
+    Args:
+        workspace: the workspace.
+        source: the folder, file or zip.
+        format: ``mimetics`` (the official v1.0 files), ``kinetics`` (CSV or ActivityNet-style
+            JSON), or ``bundle`` (what ``release export`` writes).
+        name: the release's name; a bundle says its own.
+        version: the release's version; a bundle says its own.
+        card: title, authors, licence and the like; None: what the source says.
+        on_progress: called with the clips read so far, and None for their unknown total.
+
+    Raises:
+        InvalidInputError: the files are wrong; every problem is listed.
+        ReleaseExistsError: the name and version are taken by other contents.
+        ValueError: ``name`` or ``version`` is missing where the source doesn't say it.
+    """
+    if format != "bundle" and (name is None or version is None):
+        raise ValueError(f"a name and a version are needed to import {format} files")
+    problems = Problems()
+    db = workspace.db
+    with workspace.lock("release", f"release import {source.name}"):
+        open_stage(db)
+        withdrawn: list[WithdrawnClip] = []
+        with db.atomic():
+            if format == "bundle":
+                header, withdrawn = _stage_bundle(db, source, name, version, problems, on_progress)
+            else:
+                assert name is not None
+                assert version is not None
+                header = Header(name, version, now(), f"import {format}")
+                _stage_lists(db, source, format, problems, on_progress)
+                header = replace(header, card=MIMETICS_CARD if format == "mimetics" else {})
+        problems.raise_if_any(str(source), "nothing was imported")
+        findings = {check.name: check.count for check in run_checks(db, IMPORT_CHECKS)}
+        imported = _freeze(
+            db, replace(header, findings=findings, card=card or header.card), withdrawn
+        )
+        close_stage(db)
+    return imported
+
+
+def _freeze(db: Database, header: Header, withdrawn: list[WithdrawnClip]) -> ImportedRelease:
+    contents = staged_contents(db)
+    with writing(db):
+        was_there = is_frozen(db, header, contents.digest)
+        if not was_there:
+            _store_withdrawals(db, withdrawn)
+            _store_sources(db)
+            freeze(db, header, contents)
+    return ImportedRelease(
+        header.reference, contents.digest, contents.counts, header.findings, was_there
+    )
+
+
+def _stage_lists(
+    db: Database,
+    source: Path,
+    format: Format,
+    problems: Problems,
+    on_progress: OnProgress | None,
+) -> None:
+    if format == "mimetics":
+        files = mimetics_files(source)
+        stage_classes(db, read_mimetics_classes(files, problems))
+        listed = read_mimetics(files, problems)
+    else:
+        listed = read_kinetics(kinetics_files(source), problems)
+    _stage_clips(db, listed, problems, on_progress)
+    if format == "mimetics":
+        missing = db.execute(
+            "SELECT DISTINCT label FROM staged WHERE label NOT IN (SELECT name FROM staged_classes)"
+        )
+        for (label,) in missing.fetchall():
+            problems.add(Problem(f"class {label!r} is not in the class annotations"))
+    else:
+        db.execute("INSERT INTO staged_classes SELECT DISTINCT label, NULL, NULL FROM staged")
+    if db.execute("SELECT count(*) FROM staged").fetchone()[0] == 0:
+        problems.add(Problem("lists no clip"))
+
+
+def _stage_clips(
+    db: Database, listed: Iterable[Listed], problems: Problems, on_progress: OnProgress | None
+) -> None:
+    for number, (place, clip) in enumerate(listed, 1):
+        if contradiction := stage_clip(db, clip, place):
+            problems.add(Problem(f"{place}: {contradiction}"))
+        if on_progress is not None and number % _EVERY == 0:
+            on_progress(number, None)
+
+
+def _stage_bundle(
+    db: Database,
+    source: Path,
+    name: str | None,
+    version: Version | None,
+    problems: Problems,
+    on_progress: OnProgress | None,
+) -> tuple[Header, list[WithdrawnClip]]:
+    with open_bundle(source) as bundle:
+        manifest = read_manifest(bundle, problems)
+        if manifest is None:
+            problems.raise_if_any(str(source), "nothing was imported")
+            raise AssertionError("a manifest is missing without a problem")
+        stage_classes(db, read_classes(bundle, problems))
+        listed = ((f"clips.csv, line {line}", clip) for line, clip in read_clips(bundle, problems))
+        _stage_clips(db, listed, problems, on_progress)
+        withdrawn = list(read_withdrawn(bundle, problems))
+    for clip in withdrawn:
+        stage_withheld(db, clip.clip_id, clip.row_hash, clip.split)
+    digest = staged_contents(db).digest
+    if problems.count == 0 and digest != manifest.digest:
+        problems.add(Problem(f"the digest is {digest}, and release.json says {manifest.digest}"))
+    return _bundle_header(manifest, name, version), withdrawn
+
+
+def _bundle_header(manifest: Manifest, name: str | None, version: Version | None) -> Header:
+    return Header(
+        name or manifest.name,
+        version or manifest.version,
+        manifest.created_at,
+        manifest.origin,
+        manifest.parent,
+        manifest.settings,
+        {},
+        manifest.card,
+    )
+
+
+def _store_withdrawals(db: Database, withdrawn: list[WithdrawnClip]) -> None:
+    """Keep the tombstones that came with a bundle; media that are here stay until `withdraw`."""
+    known = "SELECT 1 FROM withdrawals WHERE clip_id = ?"
+    for clip in withdrawn:
+        if db.execute(known, [clip.clip_id]).fetchone() is None:
+            db.execute(
+                "INSERT INTO withdrawals (clip_id, withdrawn_at, reason, decided_by) "
+                "VALUES (?, ?, ?, 'imported')",
+                [clip.clip_id, clip.withdrawn_at, clip.reason],
+            )
+
+
+def _store_sources(db: Database) -> None:
+    """Make the videos, clips and classes known to the workspace; what is known stays."""
+    kept = "video_id IS NOT NULL AND clip_id NOT IN (SELECT clip_id FROM withdrawals)"
+    at = now()
+    db.execute(
+        "INSERT INTO videos (video_id, url, added_at) SELECT video_id, min(url), ? "
+        f"FROM staged WHERE {kept} GROUP BY video_id ON CONFLICT DO NOTHING",
+        [at],
+    )
+    db.execute(
+        "INSERT INTO clips (clip_id, video_id, start_ms, end_ms, label, split, added_at) "
+        f"SELECT clip_id, video_id, start_ms, end_ms, label, split, ? FROM staged WHERE {kept} "
+        "ORDER BY clip_id ON CONFLICT DO NOTHING",
+        [at],
+    )
+    db.execute(
+        "INSERT INTO classes (name, object_size, scene) "
+        "SELECT name, object_size, scene FROM staged_classes WHERE true "
+        "ON CONFLICT (name) DO UPDATE SET object_size = coalesce(object_size, "
+        "excluded.object_size), scene = coalesce(scene, excluded.scene)"
+    )
