@@ -19,6 +19,7 @@ from mimecurate.curation.sample_frames import COUNTERS, Scenery, read_counter
 from mimecurate.curation.sample_sound import MAX_SECONDS, MIN_SAMPLE_RATE, audio_time, clock_sound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from av.audio.stream import AudioStream
@@ -94,6 +95,9 @@ class VideoSpec:
     """The number drawn into the first frame."""
     picture: Literal["moving", "frozen", "black"] = "moving"
     """Frozen shows the first frame throughout; black shows no number."""
+    repeats: int = 1
+    """How often the ``seconds`` of pictures, numbers included, come in a row. They are encoded
+    once, which makes long videos cheap; the sound goes on telling the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +129,7 @@ def make_video(path: Path, spec: VideoSpec) -> Sample:
             (over 65536 frames, sound over 960 s or under 16 kHz).
         av.error.FFmpegError: this combination can't be encoded or stored.
     """
-    if path.suffix not in _FORMATS:
-        raise ValueError(f"suffix {path.suffix!r} must be one of {', '.join(_FORMATS)}")
-    if spec.audio and (spec.seconds > MAX_SECONDS or spec.sample_rate < MIN_SAMPLE_RATE):
-        raise ValueError(f"sound must be at most {MAX_SECONDS} s, at {MIN_SAMPLE_RATE} Hz or more")
+    _check(path, spec)
     ticks, tick = _presentation_ticks(spec)
     options = {"movflags": _MOVFLAGS[spec.layout]} if path.suffix == ".mp4" else {}
     with av.open(path, "w", format=_FORMATS[path.suffix], options=options) as output:
@@ -136,21 +137,60 @@ def make_video(path: Path, spec: VideoSpec) -> Sample:
         sound = None
         if spec.audio:
             sound = _Sound(output, spec, "libopus" if path.suffix == ".webm" else "aac")
-        scenery = Scenery(
-            spec.width, spec.height, subsampled=_drawn_subsampled(spec), grain=spec.grain
-        )
-        numbers = _numbers(spec, len(ticks))
-        for number, now, then in zip(numbers, ticks, [*ticks[1:], None], strict=True):
-            frame = _draw(scenery, number, spec)
-            frame.pts, frame.time_base = now, tick
-            frame.duration = then - now if then is not None else ticks[-1] - ticks[-2]
-            output.mux(video.encode(frame))
-            if sound:
-                sound.write_until(float(now * tick))
-        output.mux(video.encode(None))
+        for packet in _repeated(_encode(video, spec, ticks, tick), video, spec, len(ticks)):
+            if sound and packet.pts is not None:
+                sound.write_until(float(packet.pts * packet.time_base))
+            output.mux(packet)
+        round_s = tick * (ticks[-1] - ticks[0]) + 1 / Fraction(spec.fps)
         if sound:
-            sound.finish(float(ticks[-1] * tick + 1 / Fraction(spec.fps)))
-    return Sample(path, spec, _frames_in(path, spec, [tick * (t - ticks[0]) for t in ticks]))
+            sound.finish(float(tick * ticks[0] + round_s * spec.repeats))
+    once = [tick * (t - ticks[0]) for t in ticks]
+    intended = [round_s * turn + time for turn in range(spec.repeats) for time in once]
+    return Sample(path, spec, _frames_in(path, spec, intended))
+
+
+def _check(path: Path, spec: VideoSpec) -> None:
+    """Refuse what can't be stored or told apart later."""
+    if path.suffix not in _FORMATS:
+        raise ValueError(f"suffix {path.suffix!r} must be one of {', '.join(_FORMATS)}")
+    if spec.audio and (
+        spec.seconds * spec.repeats > MAX_SECONDS or spec.sample_rate < MIN_SAMPLE_RATE
+    ):
+        raise ValueError(f"sound must be at most {MAX_SECONDS} s, at {MIN_SAMPLE_RATE} Hz or more")
+    if spec.repeats > 1 and (spec.variable_rate or spec.open_gop):
+        raise ValueError("only a constant rate and closed GOPs can be repeated")
+
+
+def _encode(
+    video: VideoStream, spec: VideoSpec, ticks: list[int], tick: Fraction
+) -> Iterator[av.Packet[VideoStream]]:
+    """Draw and encode the frames, in coding order."""
+    scenery = Scenery(spec.width, spec.height, subsampled=_drawn_subsampled(spec), grain=spec.grain)
+    for number, now, then in zip(
+        _numbers(spec, len(ticks)), ticks, [*ticks[1:], 2 * ticks[-1] - ticks[-2]], strict=True
+    ):
+        frame = _draw(scenery, number, spec)
+        frame.pts, frame.time_base, frame.duration = now, tick, then - now
+        yield from video.encode(frame)
+    yield from video.encode(None)
+
+
+def _repeated(
+    packets: Iterator[av.Packet[VideoStream]], video: VideoStream, spec: VideoSpec, count: int
+) -> Iterator[av.Packet[VideoStream]]:
+    """Give the packets of ``count`` frames as often as the spec says, each time later."""
+    if spec.repeats == 1:
+        yield from packets
+        return
+    once = [(bytes(p), p.pts, p.dts, p.is_keyframe, p.duration, p.time_base) for p in packets]
+    for turn in range(spec.repeats):
+        for data, pts, dts, is_keyframe, duration, time_base in once:
+            packet = cast("av.Packet[VideoStream]", av.Packet(data))
+            later = int(turn * count / Fraction(spec.fps) / time_base)
+            packet.stream, packet.time_base = video, time_base
+            packet.pts, packet.dts = (pts or 0) + later, (dts or 0) + later
+            packet.is_keyframe, packet.duration = is_keyframe, duration or 0
+            yield packet
 
 
 def _numbers(spec: VideoSpec, count: int) -> list[int]:
@@ -277,4 +317,4 @@ def _frames_in(
         abs(is_ - should) > base for is_, should in zip(times, intended, strict=True)
     ):
         raise RuntimeError(f"{path.name}: the container did not keep the frames' times")
-    return tuple(zip(_numbers(spec, len(times)), times, strict=True))
+    return tuple(zip(_numbers(spec, len(times) // spec.repeats) * spec.repeats, times, strict=True))

@@ -146,6 +146,13 @@ KINDS = [
     pytest.param(VideoSpec(seconds=2, variable_rate=True), ".mp4", id="variable rate"),
     pytest.param(VideoSpec(seconds=2, start_offset_frames=7), ".mp4", id="late start"),
     pytest.param(VideoSpec(seconds=2, first_number=9000), ".mp4", id="other numbers"),
+    pytest.param(VideoSpec(seconds=1, repeats=3), ".mp4", id="repeated"),
+    pytest.param(
+        VideoSpec(seconds=1, repeats=3, layout="fragmented", start_offset_frames=2),
+        ".mp4",
+        id="repeated fragments",
+    ),
+    pytest.param(VideoSpec(seconds=1, repeats=2, codec="vp9"), ".webm", id="repeated vp9"),
     pytest.param(VideoSpec(seconds=2, audio="stereo"), ".ts", id="transport stream"),
     pytest.param(VideoSpec(seconds=2, audio="mono"), ".mkv", id="matroska"),
     pytest.param(VideoSpec(seconds=2, codec="hevc"), ".mp4", id="hevc"),
@@ -166,7 +173,7 @@ def test_every_frame_is_where_the_sample_says(
 ) -> None:
     made = sample(spec, suffix)
     assert frames_read(made.path) == list(made.frames)
-    assert len(made.frames) == round(spec.seconds * spec.fps)
+    assert len(made.frames) == round(spec.seconds * spec.fps) * spec.repeats
     assert made.frames[0] == (spec.first_number, Fraction(0))
 
 
@@ -271,6 +278,7 @@ def _sound_lag_s(made: Sample, at_s: float) -> float:
         pytest.param(VideoSpec(seconds=2, audio="stereo"), ".ts", id="transport stream"),
         pytest.param(VideoSpec(seconds=2, audio="stereo", codec="vp9"), ".webm", id="opus"),
         pytest.param(VideoSpec(seconds=2, audio="mono", start_offset_frames=9), ".mp4", id="late"),
+        pytest.param(VideoSpec(seconds=1, audio="mono", repeats=2), ".mp4", id="repeated"),
     ],
 )
 def test_sound_and_pictures_are_in_step(sample: SampleMaker, spec: VideoSpec, suffix: str) -> None:
@@ -306,6 +314,8 @@ def test_the_same_spec_gives_the_same_file(tmp_path: Path) -> None:
         ("a.mp4", VideoSpec(seconds=0.01), "under two frames"),
         ("a.mp4", VideoSpec(seconds=1, first_number=65530), "65560 frames"),
         ("a.mp4", VideoSpec(seconds=1000, audio="mono"), "at most 960 s"),
+        ("a.mp4", VideoSpec(audio="mono", seconds=90, repeats=11), "at most 960 s"),
+        ("a.mp4", VideoSpec(open_gop=True, repeats=2), "closed GOPs"),
         ("a.mp4", VideoSpec(audio="mono", sample_rate=8000), "at 16000 Hz or more"),
     ],
 )
