@@ -8,6 +8,7 @@ ActivityNet has it, where a video may have many segments.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn
 
@@ -63,8 +64,8 @@ def _load(path: Path, twice: list[str]) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            seen: set[str] = set()
-            twice.extend(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            counted = Counter(key for key, _ in pairs)
+            twice.extend(key for key, number in counted.items() if number > 1)
         return made
 
     return json.loads(

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-APPEND_ONLY = {"attempts"}
+APPEND_ONLY = {
+    "attempts",
+    "annotations",
+    "decisions",
+    "releases",
+    "release_clips",
+    "release_classes",
+    "release_rows",
+    "withdrawals",
+    "link_checks",
+}
 
 
 @pytest.fixture
