@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mimecurate.curation.release_bundle_files import MANIFEST
+from mimecurate.curation.release_cards import checked_card
 from mimecurate.curation.release_csv import plain_cell, read_csv
 from mimecurate.errors import Problem
 from mimecurate.schemas.digest import row_hash
@@ -23,7 +24,7 @@ from mimecurate.schemas.times import parse_time_ms
 from mimecurate.schemas.versions import Version, check_name, parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mimecurate.curation.release_bundle_files import BundleFiles
     from mimecurate.curation.release_problems import Problems
@@ -65,8 +66,11 @@ class Manifest:
     origin: str
     settings: Mapping[str, object]
     findings: Mapping[str, int]
+    changes: Mapping[str, int]
     counts: Mapping[str, object]
     card: Mapping[str, object]
+    history: Sequence[Mapping[str, object]]
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,14 @@ def _manifest(document: object) -> Manifest:
     for key in ("name", "version", "digest", "created", "origin"):
         if not isinstance(fields[key], str):
             raise TypeError(f"{key} must be a string")
-    for key in ("settings", "findings", "counts", "card"):
+    for key in ("settings", "findings", "changes", "counts", "card", "facts"):
         if not isinstance(fields[key], dict):
             raise TypeError(f"{key} must be an object")
+    if not isinstance(fields["history"], list):
+        raise TypeError("history must be a list")
+    for key in ("findings", "changes"):
+        if not all(isinstance(number, int) for number in fields[key].values()):
+            raise TypeError(f"{key} must hold whole numbers")
     parent = fields["parent"]
     return Manifest(
         check_name(fields["name"]),
@@ -121,8 +130,11 @@ def _manifest(document: object) -> Manifest:
         fields["origin"][:200],
         fields["settings"],
         fields["findings"],
+        fields["changes"],
         fields["counts"],
-        fields["card"],
+        checked_card(fields["card"], "card"),
+        [entry for entry in fields["history"] if isinstance(entry, dict)],
+        fields["facts"],
     )
 
 

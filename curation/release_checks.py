@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mimecurate.curation.release_rule import NO_MAJORITY, TOO_FEW
+from mimecurate.errors import InvalidInputError, Problem
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlite_utils import Database
 
@@ -78,12 +81,22 @@ CHECKS: tuple[Check, ...] = (
         "SELECT 'clip ' || clip_id FROM staged WHERE video_id IS NOT NULL "
         "AND clip_id NOT IN (SELECT clip_id FROM media) ORDER BY clip_id",
     ),
+    Check(
+        TOO_FEW,
+        "a clip has too few annotators for the rule, and is left as it was",
+        f"SELECT 'clip ' || clip_id || ': ' || why FROM undecided WHERE check_name = '{TOO_FEW}'",
+    ),
+    Check(
+        NO_MAJORITY,
+        "annotators disagree on a clip, which is left as it was until somebody decides",
+        "SELECT 'clip ' || clip_id || ': ' || why FROM undecided "
+        f"WHERE check_name = '{NO_MAJORITY}'",
+    ),
 )
 """Every check, in the order in which they are shown."""
 
-IMPORT_CHECKS = tuple(
-    c for c in CHECKS if c.name not in {"class-without-clips", "unverified-media"}
-)
+_OF_OURS = {"class-without-clips", "unverified-media", TOO_FEW, NO_MAJORITY}
+IMPORT_CHECKS = tuple(check for check in CHECKS if check.name not in _OF_OURS)
 """The checks of a release that others made."""
 
 
@@ -108,3 +121,21 @@ def expect_classes(db: Database, names: Iterable[str]) -> None:
     db.execute("CREATE TEMP TABLE expected_classes (name TEXT PRIMARY KEY) WITHOUT ROWID")
     with db.atomic():
         db.conn.executemany("INSERT INTO expected_classes VALUES (?)", ((n,) for n in set(names)))
+
+
+def failed_checks(name: str, findings: Iterable[Finding], allow: Collection[str]) -> None:
+    """Refuse findings that nobody accepted.
+
+    Raises:
+        InvalidInputError: there are some; all of them are listed.
+    """
+    problems = []
+    for finding in findings:
+        if finding.name in allow:
+            continue
+        problems.append(Problem(f"{finding.name}: {finding.help} ({finding.count:,})"))
+        problems += [Problem(f"  {example}") for example in finding.examples]
+        if finding.count > len(finding.examples):
+            problems.append(Problem(f"  and {finding.count - len(finding.examples):,} more"))
+    if problems:
+        raise InvalidInputError(name, problems, "accept what is meant to be with --allow CHECK")

@@ -39,6 +39,8 @@ class Header:
     """How it was made, e.g. the filter."""
     findings: Mapping[str, int] = field(default_factory=dict)
     """What the checks found and somebody accepted: check and number of cases."""
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """How many clips and classes differ from the parent."""
     card: Mapping[str, object] = field(default_factory=dict)
     """Title, authors, licence and the like; see docs/reference/bundle.md."""
 
@@ -112,6 +114,7 @@ def freeze(db: Database, header: Header, contents: Contents) -> None:
             "origin": header.origin,
             "settings": json.dumps(dict(header.settings)),
             "findings": json.dumps(dict(header.findings)),
+            "changes": json.dumps(dict(header.changes)),
             "counts": json.dumps(contents.counts),
             "card": json.dumps(dict(header.card)),
             "made_by": f"mimecurate {__version__}",

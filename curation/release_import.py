@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from mimecurate.curation.release_bundle_files import open_bundle
-from mimecurate.curation.release_bundle_read import (
-    Manifest,
-    WithdrawnClip,
-    read_classes,
-    read_clips,
-    read_manifest,
-    read_withdrawn,
-)
 from mimecurate.curation.release_cards import MIMETICS_CARD
 from mimecurate.curation.release_checks import IMPORT_CHECKS, run_checks
 from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged_contents
+from mimecurate.curation.release_import_bundle import OnProgress, stage_bundle, stage_listed
 from mimecurate.curation.release_import_kinetics import kinetics_files, read_kinetics
 from mimecurate.curation.release_import_mimetics import (
     mimetics_files,
@@ -29,26 +20,22 @@ from mimecurate.curation.release_stage import (
     close_stage,
     open_stage,
     stage_classes,
-    stage_clip,
-    stage_withheld,
     writing,
 )
 from mimecurate.errors import Problem
 from mimecurate.schemas.database import now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sqlite_utils import Database
 
-    from mimecurate.curation.release_import_kinetics import Listed
+    from mimecurate.curation.release_bundle_read import WithdrawnClip
     from mimecurate.curation.workspace import Workspace
     from mimecurate.schemas.versions import Version
 
 Format = Literal["mimetics", "kinetics", "bundle"]
-OnProgress = Callable[[int, int | None], None]
-_EVERY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,10 @@ def import_release(
         withdrawn: list[WithdrawnClip] = []
         with db.atomic():
             if format == "bundle":
-                header, withdrawn = _stage_bundle(db, source, name, version, problems, on_progress)
+                header, withdrawn = stage_bundle(db, source, problems, on_progress)
+                header = replace(
+                    header, name=name or header.name, version=version or header.version
+                )
             else:
                 assert name is not None
                 assert version is not None
@@ -144,7 +134,7 @@ def _stage_lists(
         listed = read_mimetics(files, problems)
     else:
         listed = read_kinetics(kinetics_files(source), problems)
-    _stage_clips(db, listed, problems, on_progress)
+    stage_listed(db, listed, problems, on_progress)
     if format == "mimetics":
         missing = db.execute(
             "SELECT DISTINCT label FROM staged WHERE label NOT IN (SELECT name FROM staged_classes)"
@@ -155,54 +145,6 @@ def _stage_lists(
         db.execute("INSERT INTO staged_classes SELECT DISTINCT label, NULL, NULL FROM staged")
     if db.execute("SELECT count(*) FROM staged").fetchone()[0] == 0:
         problems.add(Problem("lists no clip"))
-
-
-def _stage_clips(
-    db: Database, listed: Iterable[Listed], problems: Problems, on_progress: OnProgress | None
-) -> None:
-    for number, (place, clip) in enumerate(listed, 1):
-        if contradiction := stage_clip(db, clip, place):
-            problems.add(Problem(f"{place}: {contradiction}"))
-        if on_progress is not None and number % _EVERY == 0:
-            on_progress(number, None)
-
-
-def _stage_bundle(
-    db: Database,
-    source: Path,
-    name: str | None,
-    version: Version | None,
-    problems: Problems,
-    on_progress: OnProgress | None,
-) -> tuple[Header, list[WithdrawnClip]]:
-    with open_bundle(source) as bundle:
-        manifest = read_manifest(bundle, problems)
-        if manifest is None:
-            problems.raise_if_any(str(source), "nothing was imported")
-            raise AssertionError("a manifest is missing without a problem")
-        stage_classes(db, read_classes(bundle, problems))
-        listed = ((f"clips.csv, line {line}", clip) for line, clip in read_clips(bundle, problems))
-        _stage_clips(db, listed, problems, on_progress)
-        withdrawn = list(read_withdrawn(bundle, problems))
-    for clip in withdrawn:
-        stage_withheld(db, clip.clip_id, clip.row_hash, clip.split)
-    digest = staged_contents(db).digest
-    if problems.count == 0 and digest != manifest.digest:
-        problems.add(Problem(f"the digest is {digest}, and release.json says {manifest.digest}"))
-    return _bundle_header(manifest, name, version), withdrawn
-
-
-def _bundle_header(manifest: Manifest, name: str | None, version: Version | None) -> Header:
-    return Header(
-        name or manifest.name,
-        version or manifest.version,
-        manifest.created_at,
-        manifest.origin,
-        manifest.parent,
-        manifest.settings,
-        {},
-        manifest.card,
-    )
 
 
 def _store_withdrawals(db: Database, withdrawn: list[WithdrawnClip]) -> None:

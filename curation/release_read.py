@@ -20,7 +20,7 @@ from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import MimecurateError, Problem, WorkspaceError
 from mimecurate.schemas.digest import release_digest, row_hash
 from mimecurate.schemas.release import Release, ReleasedClip
-from mimecurate.schemas.versions import parse_reference
+from mimecurate.schemas.versions import Version, parse_reference
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -89,6 +89,17 @@ def list_releases(db: Database, name: str | None = None) -> list[Row]:
     return list(
         db.query(f"SELECT * FROM releases {where} ORDER BY name, major, minor, patch", values)
     )
+
+
+def latest_release(db: Database, name: str) -> Row | None:
+    """Return the row of the highest version of a release, None if there is none of that name."""
+    rows = list_releases(db, name)
+    return rows[-1] if rows else None
+
+
+def version_of(row: Row) -> Version:
+    """Return the version of a row of ``releases``."""
+    return Version(row["major"], row["minor"], row["patch"])
 
 
 def show_release(db: Database, row: Row) -> dict[str, object]:

@@ -103,21 +103,30 @@ def stage_classes(db: Database, classes: Iterable[ReleasedClass]) -> None:
     )
 
 
+_LISTED = """SELECT listed.clip_id, listed.row_hash, split, video_id, start_ms, end_ms, label,
+        mime_artist, object_relevant, scene_relevant, url, ''
+    FROM release_clips AS listed
+    LEFT JOIN release_rows AS row
+        ON row.clip_id = listed.clip_id AND row.row_hash = listed.row_hash
+    LEFT JOIN videos USING (video_id)
+    WHERE release_id = ? ORDER BY listed.clip_id"""
+_CLASSES = "SELECT name, object_size, scene FROM release_classes WHERE release_id = ?"
+
+
 def stage_release(db: Database, release_id: int) -> None:
     """Stage what a release of this workspace lists, classes included."""
-    db.execute(
-        "INSERT INTO staged SELECT listed.clip_id, listed.row_hash, split, video_id, start_ms, "
-        "end_ms, label, mime_artist, object_relevant, scene_relevant, url, '' "
-        "FROM release_clips AS listed LEFT JOIN release_rows AS row "
-        "ON row.clip_id = listed.clip_id AND row.row_hash = listed.row_hash "
-        "LEFT JOIN videos USING (video_id) WHERE release_id = ?",
-        [release_id],
-    )
-    db.execute(
-        "INSERT INTO staged_classes SELECT name, object_size, scene FROM release_classes "
-        "WHERE release_id = ?",
-        [release_id],
-    )
+    db.execute(f"INSERT INTO staged {_LISTED}", [release_id])
+    db.execute(f"INSERT INTO staged_classes {_CLASSES}", [release_id])
+
+
+def copy_release(source: Database, release_id: int, db: Database) -> None:
+    """Stage in ``db`` what a release of another database lists."""
+    with db.atomic():
+        db.conn.executemany(_INSERT, source.conn.execute(_LISTED, (release_id,)))
+        db.conn.executemany(
+            "INSERT INTO staged_classes VALUES (?, ?, ?)",
+            source.conn.execute(_CLASSES, (release_id,)),
+        )
 
 
 def _contradiction(db: Database, clip_id: str, hashed: bytes, split: str) -> str | None:

@@ -241,6 +241,7 @@ def m003_releases(db: Database) -> None:
             origin TEXT NOT NULL,
             settings TEXT NOT NULL DEFAULT '{}',
             findings TEXT NOT NULL DEFAULT '{}',
+            changes TEXT NOT NULL DEFAULT '{}',
             counts TEXT NOT NULL,
             card TEXT NOT NULL DEFAULT '{}',
             made_by TEXT NOT NULL,

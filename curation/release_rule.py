@@ -1,0 +1,116 @@
+"""Decide straight from annotations: a majority of at least so many annotators, field by field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from sqlite_utils import Database
+
+FLAGS = ("mime_artist", "object_relevant", "scene_relevant")
+TOO_FEW, NO_MAJORITY = "too-few-annotators", "no-majority"
+
+
+class Vote(NamedTuple):
+    """What one annotator said of a clip."""
+
+    annotator: str
+    verdict: str
+    label: str | None
+    mime_artist: str | None
+    object_relevant: str | None
+    scene_relevant: str | None
+    trim: tuple[int, int] | None
+
+
+class Outcome(NamedTuple):
+    """What the rule makes of the votes on a clip."""
+
+    verdict: str
+    label: str | None = None
+    mime_artist: str | None = None
+    object_relevant: str | None = None
+    scene_relevant: str | None = None
+    trim: tuple[int, int] | None = None
+
+
+class Undecided(NamedTuple):
+    """Why the rule makes nothing of the votes on a clip."""
+
+    check: str
+    why: str
+
+
+def decide(votes: Sequence[Vote], min_annotators: int) -> Outcome | Undecided:
+    """Decide on one clip.
+
+    The verdict needs more than half of all votes. Of those who said yes, more than half must
+    agree on the label (nobody naming one keeps the clip's own) and on the trim (none is an answer
+    too). A flag is what more than half of those who answered it said, else ``unsure``; None if
+    nobody answered.
+
+    >>> yes = Vote("ann", "yes", "archery", "no", None, "no", None)
+    >>> decide([yes, yes._replace(annotator="bob", mime_artist="yes")], 2)
+    Outcome(verdict='yes', label='archery', mime_artist='unsure', object_relevant=None, \
+scene_relevant='no', trim=None)
+    >>> decide([yes], 2).why
+    '1 of 2 annotators'
+    """
+    if len(votes) < min_annotators:
+        return Undecided(TOO_FEW, f"{len(votes)} of {min_annotators} annotators")
+    verdict = majority(vote.verdict for vote in votes)
+    if verdict is None:
+        return Undecided(NO_MAJORITY, "no majority for a verdict")
+    if verdict != "yes":
+        return Outcome(verdict)
+    agreeing = [vote for vote in votes if vote.verdict == "yes"]
+    labels = [vote.label for vote in agreeing if vote.label is not None]
+    label = majority(labels)
+    if labels and label is None:
+        return Undecided(NO_MAJORITY, "no majority for a label")
+    trim = majority(vote.trim or () for vote in agreeing)
+    if trim is None:
+        return Undecided(NO_MAJORITY, "no majority for a trim")
+    mime, thing, scene = (_flag(getattr(vote, flag) for vote in agreeing) for flag in FLAGS)
+    return Outcome("yes", label, mime, thing, scene, trim or None)
+
+
+def majority(values: Iterable[Hashable]) -> Any:
+    """Return what more than half of the values are, or None.
+
+    >>> majority(["a", "b", "a"]), majority(["a", "b"]), majority([])
+    ('a', None, None)
+    """
+    counts = Counter(values)
+    if not counts:
+        return None
+    value, number = counts.most_common(1)[0]
+    return value if 2 * number > counts.total() else None
+
+
+def _flag(answers: Iterable[str | None]) -> str | None:
+    given = [answer for answer in answers if answer is not None]
+    return (majority(given) or "unsure") if given else None
+
+
+def votes_by_clip(db: Database) -> Iterator[tuple[str, list[Vote]]]:
+    """Read the latest current annotation of each annotator, clip by clip.
+
+    Skipped clips are no votes.
+    """
+    rows = db.execute(
+        "SELECT clip_id, annotator, verdict, label, mime_artist, object_relevant, scene_relevant, "
+        "start_ms, end_ms FROM current_annotations WHERE skipped = 0 AND verdict IS NOT NULL "
+        "ORDER BY clip_id, at, annotation_id"
+    )
+    for clip_id, group in groupby(rows, key=itemgetter(0)):
+        latest: dict[str, Vote] = {}
+        for _, annotator, *fields, start_ms, end_ms in group:
+            trim = None if start_ms is None else (start_ms, end_ms)
+            latest[annotator] = Vote._make([annotator, *fields, trim])
+        yield clip_id, list(latest.values())
