@@ -303,8 +303,8 @@ def test_a_still_and_a_black_video(sample: SampleMaker) -> None:
 
 def test_the_same_spec_gives_the_same_file(tmp_path: Path) -> None:
     spec = VideoSpec(seconds=1, grain=4)
-    first, second = (make_video(tmp_path / name, spec).path for name in ("a.mp4", "b.mp4"))
-    assert first.read_bytes() == second.read_bytes()
+    made = {make_video(tmp_path / "a.mp4", spec).path.read_bytes() for _ in range(6)}
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
