@@ -104,10 +104,11 @@ def read_url_list(
     is_empty = True
     for item in read_rows(read_lines(stream)):
         if isinstance(item, Row):
+            is_empty = False
             yield from _read_row(item, readers, strict_length=strict_length)
         else:
+            is_empty = is_empty and isinstance(item, Notice)
             yield item
-        is_empty &= isinstance(item, Notice)
     if is_empty:
         yield Problem(f"{name} lists no clip; give at least one link")
 

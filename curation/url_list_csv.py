@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,7 +104,7 @@ def _read_header(
             unused.append(name)
         elif field in columns:
             message = f"column {name!r} is a second {columns[field].name!r}; keep one"
-            yield Problem(message, line, _cell_starts(text, delimiter)[index] + 1)
+            yield Problem(message, line, _cell_start(text, delimiter, index) + 1)
         else:
             columns[field] = _Column(index, name)
     for field, kinetics in (("url", "youtube_id"), ("start", "time_start"), ("end", "time_end")):
@@ -136,12 +137,12 @@ def _records(lines: Lines, delimiter: str) -> Iterator[_Record | Problem]:
             cells = next(reader)
         except csv.Error:
             again.extendleft(reversed(taken[1:]))
-            column = _cell_starts(text, delimiter)[-1] + 1
+            *_, start = _cell_starts(text, delimiter)
             yield Problem(
                 f"no quote and {delimiter!r} end this quoted cell within {MAX_RECORD_LINES} lines; "
                 "write a quote inside it as '\"\"'",
                 line,
-                column,
+                start + 1,
             )
         else:
             yield _Record(line, "\n".join(text for _, text in taken), cells)
@@ -163,28 +164,33 @@ def _pull(taken: list[Line], again: deque[Line | Problem], lines: Lines) -> Iter
         yield item[1] + "\n"
 
 
-def _cell_starts(text: str, delimiter: str) -> list[int]:
-    """Return where each cell begins; the last one is the first whose quoting is broken."""
-    starts = [0]
+def _cell_starts(text: str, delimiter: str) -> Iterator[int]:
+    """Yield where each cell begins; the last one is the first whose quoting is broken."""
+    start = 0
     while True:
-        at = starts[-1]
+        yield start
+        at = start
         if text.startswith('"', at):
             at = text.find('"', at + 1)
             while at >= 0 and text.startswith('"', at + 1):
                 at = text.find('"', at + 2)
             if at < 0 or text[at + 1 : at + 2] not in {"", "\n", delimiter}:
-                return starts
+                return
         at = text.find(delimiter, at)
         if at < 0:
-            return starts
-        starts.append(at + 1)
+            return
+        start = at + 1
+
+
+def _cell_start(text: str, delimiter: str, index: int) -> int:
+    return next(islice(_cell_starts(text, delimiter), index, None))
 
 
 def _place(columns: dict[str, _Column], record: _Record, delimiter: str, field: str) -> Place:
     if field not in columns:
         return Place(field, record.line, None)
     index, name = columns[field]
-    offset = _cell_starts(record.text, delimiter)[index]
+    offset = _cell_start(record.text, delimiter, index)
     return Place(name, *_position(record, offset))
 
 
@@ -200,9 +206,9 @@ def _wrong_count(record: _Record, expected: int, delimiter: str) -> Problem:
     message = f"row has {count} cells{over}, the header {expected}; "
     if count < expected:
         return Problem(f"{message}add those that are missing, if only empty", record.line)
-    starts = _cell_starts(record.text, delimiter)
+    start = _cell_start(record.text, delimiter, expected)
     message += f"put a cell that holds {delimiter!r} into quotes"
-    return Problem(message, *_position(record, starts[expected]))
+    return Problem(message, *_position(record, start))
 
 
 def _take_line_breaks(values: dict[str, str]) -> dict[str, str]:

@@ -109,7 +109,6 @@ def read_time(text: str) -> int | None:
         ) from None
 
 
-@lru_cache(maxsize=1024)
 def read_label(text: str) -> str | None:
     """Read a class name, with spaces for ``_``; None for an empty text.
 
@@ -119,6 +118,7 @@ def read_label(text: str) -> str | None:
     return read_name(text.replace("_", " "))
 
 
+@lru_cache(maxsize=1024)
 def read_name(text: str) -> str | None:
     """Read a short text without surrounding blanks; None for an empty one.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tracemalloc
 from collections import Counter
 from itertools import islice
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from testbed import REPOSITORY
 
 from mimecurate.curation.url_list import ClipRequest, Notice, read_url_list
-from mimecurate.curation.url_list_csv import MAX_RECORD_LINES
+from mimecurate.curation.url_list_csv import MAX_RECORD_LINES, _cell_starts
 from mimecurate.curation.url_list_lines import MAX_LINE_BYTES, read_lines
 from mimecurate.errors import Problem
 from mimecurate.schemas.ids import check_video_id, video_id_from_url, youtube_url
@@ -210,6 +212,12 @@ def test_local_files_when_allowed(tmp_path: Path) -> None:
     assert len({clip.video_id for clip in clips}) == 5
 
 
+def test_the_examples_in_the_docs_are_lists() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "url-lists.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```(?:csv|jsonl|text)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert [len(requests(read(example.encode()))) for example in examples] == [2, 3, 2, 2]
+
+
 # --- properties -------------------------------------------------------------------------------
 
 NAMES = st.text(
@@ -351,6 +359,18 @@ def test_lines_are_those_of_universal_newlines(text: str, limit: int) -> None:
     lines = list(read_lines(pieces))  # type: ignore[arg-type]
     expected = io.TextIOWrapper(io.BytesIO(text.encode()), newline=None).read().split("\n")
     assert lines == list(enumerate(expected if expected[-1] else expected[:-1], 1))
+
+
+@given(st.text('",a', min_size=1, max_size=12))
+def test_cells_are_found_where_csv_finds_them(text: str) -> None:
+    starts = list(_cell_starts(text, ","))
+    try:
+        (cells,) = csv.reader([text], strict=True)
+    except csv.Error:
+        assert text[starts[-1]] == '"'
+    else:
+        for start, cell in zip(starts, cells, strict=True):
+            assert text[start:].startswith(('"', cell))
 
 
 # --- size -------------------------------------------------------------------------------------
