@@ -19,7 +19,7 @@ from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged
 from mimecurate.curation.release_problems import Problems
 from mimecurate.curation.release_read import latest_release, version_of
 from mimecurate.curation.release_stage import close_stage, open_stage, writing
-from mimecurate.curation.release_where import matching, open_where
+from mimecurate.curation.release_where import insert_matching, keep_matching, open_where
 from mimecurate.errors import MimecurateError, Problem
 from mimecurate.schemas.database import now
 from mimecurate.schemas.release import check_split
@@ -194,12 +194,15 @@ def _stage(db: Database, recipe: Recipe, parent: Row | None) -> None:
         stage_decided(db, base)
         open_where(db)
         if recipe.where is not None:
-            db.execute(f"DELETE FROM staged WHERE clip_id NOT IN ({matching(db, recipe.where)})")
+            keep_matching(db, recipe.where)
         _assign_splits(db, recipe.splits, problems)
         db.execute(
-            "INSERT INTO staged_classes SELECT DISTINCT label, class.object_size, class.scene "
-            "FROM staged LEFT JOIN main.classes AS class ON class.name = label "
-            "WHERE label IS NOT NULL"
+            "INSERT INTO staged_classes SELECT DISTINCT label, coalesce(class.object_size, "
+            "old.object_size), coalesce(class.scene, old.scene) FROM staged "
+            "LEFT JOIN main.classes AS class ON class.name = label "
+            "LEFT JOIN release_classes AS old ON old.name = label AND old.release_id = ? "
+            "WHERE label IS NOT NULL",
+            [base],
         )
     for message in decided_problems(db):
         problems.add(Problem(message))
@@ -215,7 +218,7 @@ def _assign_splits(
     for name, where in splits:
         check_split(name)
         if where is not None:
-            db.execute(f"INSERT INTO taken SELECT clip_id, ? FROM ({matching(db, where)})", [name])
+            insert_matching(db, where, "taken", name)
     db.execute("CREATE INDEX IF NOT EXISTS temp.taken_clip ON taken (clip_id)")
     db.execute(
         "UPDATE staged SET split = taken.split FROM taken WHERE taken.clip_id = staged.clip_id"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlite_utils import Database
 
 COLUMNS = (
@@ -37,6 +39,9 @@ _VIEW = """CREATE TEMP VIEW clip AS
     FROM staged LEFT JOIN main.classes AS class ON class.name = staged.label"""
 
 
+_QUERY = ":query"
+
+
 class WhereError(MimecurateError):
     """A condition is not SQL, or reaches for something it may not."""
 
@@ -47,30 +52,46 @@ def open_where(db: Database) -> None:
     db.execute(_VIEW)
 
 
-def matching(db: Database, where: str) -> str:
-    """Check a condition, and return the SELECT of the clip ids that it holds for.
+def keep_matching(db: Database, where: str) -> None:
+    """Take off the stage what a condition does not hold for.
 
-    It may use the columns of `COLUMNS` and SQLite's functions, e.g. ``label = 'archery' AND
-    duration_s < 8``; no other table, and nothing that writes.
+    A condition may use the columns of `COLUMNS` and SQLite's functions, e.g. ``label = 'archery'
+    AND duration_s < 8``; no other table, and nothing that writes.
 
     Raises:
         WhereError: it can't be used; the message says why.
     """
+    _execute(db, where, f"DELETE FROM staged WHERE clip_id NOT IN ({_QUERY})")
+
+
+def insert_matching(db: Database, where: str, table: str, value: str) -> None:
+    """Insert (clip id, ``value``) into a temporary table for the clips that a condition holds for.
+
+    Raises:
+        WhereError: it can't be used; the message says why.
+    """
+    _execute(db, where, f"INSERT INTO temp.{table} SELECT clip_id, ? FROM ({_QUERY})", [value])
+
+
+def _execute(db: Database, where: str, statement: str, values: Sequence[str] = ()) -> None:
     query = f"SELECT clip_id FROM temp.clip WHERE ({where}\n)"
-    db.conn.set_authorizer(_authorize)
     try:
-        db.conn.execute(query + " LIMIT 0").fetchall()
+        db.conn.set_authorizer(_authorize)
+        try:
+            db.conn.execute(query + " LIMIT 0").fetchall()
+        finally:
+            db.conn.set_authorizer(None)
+        db.execute(statement.replace(_QUERY, query), values)
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         raise WhereError(f"condition {where!r}: {error}; columns: {', '.join(COLUMNS)}") from error
-    finally:
-        db.conn.set_authorizer(None)
-    return query
 
 
 def _authorize(
     action: int, table: str | None, column: str | None, database: str | None, view: str | None
 ) -> int:
-    if action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}:
+    if action == sqlite3.SQLITE_SELECT:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and column != "load_extension":
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_READ and "clip" in {table, view}:
         return sqlite3.SQLITE_OK

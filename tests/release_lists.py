@@ -87,3 +87,57 @@ def kinetics_csv(path: Path, rows: Iterable[str], header: str = "") -> Path:
     header = header or "label,youtube_id,time_start,time_end,split"
     path.write_text("\n".join([header, *rows, ""]), "utf-8")
     return path
+
+
+def decide(db: Database, clip: ReleasedClip, verdict: str = "yes", **fields: object) -> None:
+    """Record a decision on a clip, which becomes known to the workspace as it does when fetched."""
+    know(db, clip)
+    row = {
+        "clip_id": clip.clip_id,
+        "verdict": verdict,
+        "label": clip.label,
+        "mime_artist": clip.mime_artist,
+        "object_relevant": clip.object_relevant,
+        "scene_relevant": clip.scene_relevant,
+        "method": "adjudicated",
+        "decided_by": "ann",
+        "decided_at": "2026-01-01T00:00:00Z",
+    } | fields
+    db.table("decisions").insert(row)
+
+
+def annotate(db: Database, clip: ReleasedClip, annotator: str, **fields: object) -> None:
+    """Record what one person said of a clip."""
+    know(db, clip)
+    row = {"clip_id": clip.clip_id, "annotator": annotator, "at": "2026-01-01T00:00:00Z"}
+    db.table("annotations").insert(row | {"verdict": "yes"} | fields)
+
+
+def know(db: Database, clip: ReleasedClip, *, fetched: bool = True) -> None:
+    """Make a video and its clip known to the workspace, with media that were verified."""
+    db.execute(
+        "INSERT INTO videos (video_id, url, title, added_at) VALUES (?, ?, ?, 'x') "
+        "ON CONFLICT DO NOTHING",
+        [clip.video_id, clip.url, f"The title of {clip.video_id}"],
+    )
+    db.execute(
+        "INSERT INTO clips (clip_id, video_id, start_ms, end_ms, label, split, added_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, 'x') ON CONFLICT DO NOTHING",
+        [clip.clip_id, clip.video_id, clip.start_ms, clip.end_ms, clip.label, clip.split],
+    )
+    if fetched:
+        path = f"clips/{clip.clip_id[:2]}/{clip.clip_id}.mp4"
+        db.execute(
+            "INSERT INTO media VALUES (?, ?, ?, 1, ?, 16, 16, 30.0, 30, 'h264', NULL, 'smart', 0, "
+            "NULL, '', x'00', 'x', 'x') ON CONFLICT DO NOTHING",
+            [clip.clip_id, path, "0" * 64, clip.end_ms - clip.start_ms],
+        )
+
+
+def know_classes(db: Database, classes: Iterable[ReleasedClass] = CLASSES) -> None:
+    """Make classes known to the workspace."""
+    for one in classes:
+        db.execute(
+            "INSERT INTO classes (name, object_size, scene) VALUES (?, ?, ?)",
+            [one.name, one.object_size, one.scene],
+        )

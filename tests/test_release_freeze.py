@@ -125,7 +125,8 @@ def test_a_second_release_cannot_take_a_name_and_version(workspace: Workspace) -
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         workspace.db.execute(
             "INSERT OR REPLACE INTO releases SELECT 2, name, version, major, minor, patch, digest, "
-            "parent, created_at, origin, settings, findings, changes, counts, card, made_by FROM releases"
+            "parent, created_at, origin, settings, findings, changes, counts, card, made_by "
+            "FROM releases"
         )
     open_stage(workspace.db)
     from mimecurate.curation.release_freeze import Header
