@@ -183,7 +183,7 @@ def _checked(table: ScoreTable, system: str, file: str, digest: str) -> Predicti
     if problems:
         raise refusal(file, *problems)
     return Predictions(
-        system,
+        "".join(c if c.isprintable() else "?" for c in system)[:_MAX_NAME],
         tuple(table.clip_ids),
         class_names,
         table.scores,

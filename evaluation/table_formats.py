@@ -1,0 +1,140 @@
+"""Tables as text, Markdown, LaTeX and CSV rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mimecurate.evaluation.metrics import METRICS
+from mimecurate.evaluation.tables import coverage_lines, head_line, policy_lines, report_tables
+
+if TYPE_CHECKING:
+    from mimecurate.evaluation.metrics import Scores
+    from mimecurate.evaluation.report import Report, System
+    from mimecurate.evaluation.tables import Table
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#"})
+
+CsvRow = tuple[object, ...]
+
+
+def as_text(report: Report) -> str:
+    """Lay the report out for a terminal."""
+    blocks = ["\n".join([head_line(report), *coverage_lines(report)])]
+    blocks += [_text_table(table) for table in report_tables(report)]
+    blocks.append("\n".join(policy_lines(report)))
+    return "\n\n".join(blocks)
+
+
+def as_markdown(report: Report) -> str:
+    """Write the report's tables in Markdown, each under its title."""
+    notes = [head_line(report), *coverage_lines(report), *policy_lines(report)]
+    parts = [_markdown_table(table) for table in report_tables(report)]
+    return "\n\n".join([*parts, "\n".join(f"- {_markdown(note)}" for note in notes)]) + "\n"
+
+
+def as_latex(report: Report) -> str:
+    """Write the report's tables in LaTeX, for the booktabs package."""
+    notes = [head_line(report), *coverage_lines(report), *policy_lines(report)]
+    comments = "\n".join(f"% {note}" for note in notes)
+    return "\n\n".join([comments, *map(_latex_table, report_tables(report))]) + "\n"
+
+
+def csv_rows(report: Report) -> tuple[tuple[str, ...], list[CsvRow]]:
+    """Give every number of the report, unrounded: a row per system and set of clips.
+
+    Returns:
+        The header, and rows of texts, numbers and None. ``kind`` is ``subset``, ``split``,
+        ``class``, ``superclass``, ``lowest`` or ``highest``.
+    """
+    header = ["system", "kind", "name", "clips", "videos", "classes"]
+    for metric in METRICS:
+        header += [metric, f"{metric}_low", f"{metric}_high"]
+    return tuple(header), [row for system in report.systems for row in _system_rows(system)]
+
+
+def _system_rows(system: System) -> list[CsvRow]:
+    sets: list[tuple[str, str, Scores]] = [("subset", n, s) for n, s in system.subsets.items()]
+    sets += [("split", name, scores) for name, scores in system.splits.items()]
+    if system.superclasses is not None:
+        sets.append(("superclass", "by class", system.superclasses.by_class))
+        sets.append(("superclass", "by superclass", system.superclasses.by_superclass))
+    if system.lowest is not None and system.highest is not None:
+        sets += [("lowest", "all", system.lowest), ("highest", "all", system.highest)]
+    rows: list[CsvRow] = []
+    for kind, name, scores in sets:
+        row: list[object] = [system.name, kind, name, scores.clips, scores.videos, scores.classes]
+        for metric in METRICS:
+            row += [getattr(scores, metric), *scores.ci.get(metric, (None, None))]
+        rows.append(tuple(row))
+    for name, one in system.per_class.items():
+        known = {"top1": one.top1, "top5": one.top5, "mean_ap": one.ap}
+        row = [system.name, "class", name, one.clips, None, 1]
+        for metric in METRICS:
+            row += [known.get(metric), None, None]
+        rows.append(tuple(row))
+    return rows
+
+
+def _text_table(table: Table) -> str:
+    lines = [table.header, *table.rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
+    laid = [
+        "  ".join(
+            text.ljust(width) if i < table.text_columns else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([table.title, *laid])
+
+
+def _markdown(text: str) -> str:
+    return text.replace("\n", " ").translate(_MARKDOWN)
+
+
+def _markdown_table(table: Table) -> str:
+    marks = [":--" if i < table.text_columns else "--:" for i in range(len(table.header))]
+    lines = [table.header, *table.rows]
+    cells = [[_markdown(text) for text in line] for line in lines]
+    laid = [f"| {' | '.join(line)} |" for line in [cells[0], marks, *cells[1:]]]
+    return "\n".join([f"**{_markdown(table.title)}**", "", *laid])
+
+
+def _latex(text: str) -> str:
+    return text.replace("\n", " ").translate(_LATEX)
+
+
+def _latex_table(table: Table) -> str:
+    columns = "l" * table.text_columns + "r" * (len(table.header) - table.text_columns)
+    lines = [" & ".join(map(_latex, line)) + r" \\" for line in [table.header, *table.rows]]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(table.title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
