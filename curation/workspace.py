@@ -3,7 +3,7 @@
 mimecurate.db       SQLite: the one source of truth
 clips/              media, named by clip id
 mimecurate.toml     settings, optional
-.mimecurate/        caches, unfinished files, the log; safe to delete but for the server's data
+.mimecurate/        caches, the log; safe to delete but for the server's data
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Workspace:
 
     @property
     def state_dir(self) -> Path:
-        """Caches, unfinished files, the log."""
+        """Caches, locks and the log."""
         return self.root / ".mimecurate"
 
     @property
     def unfinished_dir(self) -> Path:
-        """Where files are written before they get their name; emptied at each run's start."""
-        return self.state_dir / "unfinished"
+        """Where clips are written before they get their name, on the clips' own file system."""
+        return self.clips_dir / ".unfinished"
 
     @contextlib.contextmanager
     def lock(self, name: str, doing: str) -> Iterator[None]:

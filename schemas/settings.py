@@ -89,8 +89,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "fetch.sleep_s",
         "number",
-        0.0,
-        "Seconds between two videos of one site, on top of the pauses a site asks for.",
+        None,
+        "Seconds between two videos of one site; unset: 0.75 for YouTube, 0 elsewhere.",
         at_least=0,
     ),
     Setting(
@@ -215,6 +215,12 @@ def choose(
     return chosen
 
 
+def yt_dlp_section(root: Path) -> dict[str, object]:
+    """Return the section ``[yt_dlp]`` of the settings file: options for yt-dlp's library."""
+    section = _load(root / SETTINGS_FILE).get("yt_dlp", {})
+    return dict(section) if isinstance(section, dict) else {}
+
+
 def settings_file_text() -> str:
     """Write a settings file with every setting at its default, commented out."""
     lines = ["# Settings of this workspace. Remove the '#' before a line to change it."]
@@ -236,7 +242,7 @@ def _toml(setting: Setting) -> str:
     return f'"{setting.default}"' if isinstance(setting.default, str) else str(setting.default)
 
 
-def _read_file(path: Path) -> dict[str, object]:
+def _load(path: Path) -> dict[str, object]:
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -244,13 +250,18 @@ def _read_file(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: can't be read: {error}") from error
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{path}: {error}") from error
+
+
+def _read_file(path: Path) -> dict[str, object]:
     written: dict[str, object] = {}
-    for section, entries in table.items():
+    for section, entries in _load(path).items():
         if not isinstance(entries, dict):
             raise SettingError(f"{path}: {section!r} is outside a section such as [fetch]")
+        if section == "yt_dlp":
+            continue
         for key, value in entries.items():
             name = f"{section}.{key}"
             if name not in _BY_NAME:

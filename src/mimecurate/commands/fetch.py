@@ -1,0 +1,184 @@
+"""`mimecurate fetch`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from mimecurate.commands.options import (
+    chosen_settings,
+    json_option,
+    setting_options,
+    workspace_option,
+)
+from mimecurate.errors import MimecurateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mimecurate.curation.fetch_video import FetchOptions
+
+
+@click.command("fetch")
+@click.option(
+    "--urls",
+    required=True,
+    metavar="FILE",
+    help="The list: Kinetics CSV, CSV/TSV/JSONL with url,start,end, or text; - for stdin.",
+)
+@workspace_option
+@setting_options("fetch")
+@click.option("--retry-failed", is_flag=True, help="Ask again for what failed for good before.")
+@click.option("--strict-length", is_flag=True, help="Refuse intervals outside 1-10 s.")
+@click.option("--allow-files", is_flag=True, help="Let the list name local files.")
+@click.option("--skip-invalid", is_flag=True, help="Go on without the lines that are wrong.")
+@click.option(
+    "--yt-dlp",
+    "yt_dlp_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option for yt-dlp's library, e.g. geo_bypass_country=FR; may be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    urls: str,
+    workspace: Path,
+    retry_failed: bool,
+    strict_length: bool,
+    allow_files: bool,
+    skip_invalid: bool,
+    yt_dlp_options: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    r"""Fetch and trim the clips of a list.
+
+    Each clip ends up verified in the workspace, or is recorded with the reason why not. Only the
+    bytes that the clips need are downloaded. Run the same line again after a crash, a full disk or
+    Ctrl-C: only the rest is done.
+
+    \b
+    Example:
+      mimecurate fetch --urls list.csv
+      mimecurate fetch --urls list.csv --dry-run
+      mimecurate fetch --urls list.csv --retry-failed --cookies cookies.txt
+
+    Exit status: 0 all there, 1 could not be done, 2 wrong usage, 3 some clips failed.
+    """
+    from mimecurate.commands.fetch_view import (
+        FetchView,
+        print_report_json,
+        show_dry_run,
+        show_report,
+    )
+    from mimecurate.console import log_to_file
+    from mimecurate.curation.fetch import fetch, plan_only
+    from mimecurate.curation.sources import make_pacer
+    from mimecurate.curation.url_list import read_url_list
+    from mimecurate.curation.workspace import open_workspace
+
+    chosen = {name: c.value for name, c in chosen_settings(workspace, options).items()}
+    fetch_options = _fetch_options(workspace, chosen, yt_dlp_options, allow_files)
+    with contextlib.ExitStack() as stack:
+        stream, name, base = stack.enter_context(_open_list(urls))
+        space = stack.enter_context(open_workspace(workspace))
+        log_to_file(space.state_dir)
+        entries = read_url_list(
+            stream, name=name, allow_files=allow_files, base=base, strict_length=strict_length
+        )
+        checks = {"list_name": name, "retry_failed": retry_failed, "skip_invalid": skip_invalid}
+        if dry_run:
+            show_dry_run(plan_only(space, entries, **checks), as_json=as_json)
+            return
+        view = stack.enter_context(FetchView())
+        report = fetch(
+            space,
+            entries,
+            fetch_options,
+            **checks,
+            pacer=make_pacer(
+                fetch_options.source, sleep_s=chosen["fetch.sleep_s"], on_pause=view.paused
+            ),
+            workers=chosen["fetch.workers"],
+            where=chosen["fetch.engine"],
+            settings={k: v for k, v in chosen.items() if k not in _PRIVATE},
+            on_plan=view.plan,
+            on_result=view.result,
+        )
+        view.close()
+        if as_json:
+            print_report_json(space, report)
+        else:
+            show_report(report)
+    ctx.exit(3 if report.failed else 0)
+
+
+_PRIVATE = {"fetch.cookies", "fetch.proxy"}
+"""Settings that may hold a secret: not kept with the run."""
+
+
+def _fetch_options(
+    workspace: Path, chosen: dict[str, Any], yt_dlp_options: tuple[str, ...], allow_files: bool
+) -> FetchOptions:
+    from mimecurate.curation.fetch_video import FetchOptions
+    from mimecurate.curation.sources import SourceOptions, check_options
+    from mimecurate.schemas.settings import yt_dlp_section
+
+    value = {name.removeprefix("fetch."): v for name, v in chosen.items()}
+    source = SourceOptions(
+        max_height=value["max_height"],
+        cookies=Path(value["cookies"]) if value["cookies"] else None,
+        proxy=value["proxy"],
+        retries=value["retries"],
+        timeout_s=value["timeout_s"],
+        allow_files=allow_files,
+        player_client=value["player_client"],
+        yt_dlp_options={**yt_dlp_section(workspace), **dict(map(_pair, yt_dlp_options))},
+        limit_rate=value["limit_rate"],
+        cache_dir=workspace.resolve() / ".mimecurate" / "yt-dlp",
+        backoff_s=value["backoff_s"],
+        backoff_max_s=value["backoff_max_s"],
+    )
+    check_options(source)
+    return FetchOptions(
+        clips_dir=workspace.resolve() / "clips",
+        source=source,
+        cut=value["cut"],
+        max_height=value["max_height"],
+        max_duration_ms=value["max_duration_s"] * 1000,
+    )
+
+
+def _pair(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--yt-dlp {text!r}: write KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+@contextlib.contextmanager
+def _open_list(urls: str) -> Iterator[tuple[BinaryIO, str, Path]]:
+    """Open the list: the stream, its name, and the folder that relative paths are read from."""
+    if urls == "-":
+        yield sys.stdin.buffer, "standard input", Path.cwd()
+        return
+    path = Path(urls)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise MimecurateError(f"--urls {urls}: {error.strerror}") from error
+    with stream:
+        yield stream, urls, path.resolve().parent
