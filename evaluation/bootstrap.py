@@ -7,6 +7,8 @@ of weighted sums over clips, so all resamples of all statistics are one product 
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,15 +19,13 @@ from mimecurate.evaluation.metrics import METRICS
 from mimecurate.evaluation.statistics import CONFIDENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from mimecurate.evaluation.metrics import Hits
 
-_BLOCK_ITEMS = 1 << 22
-_VALUES = 4
-"""Sums per class and set: clips, top-1 hits, top-5 hits, reciprocal ranks."""
+_BLOCK_ITEMS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,42 +35,40 @@ class Statistic:
     sums: csr_array
     """``(rows, videos)``: what each video adds to each sum."""
     shape: tuple[int, ...]
-    """The sums' rows, unfolded: ``(4, sets, classes)`` for metrics, ``(2, sets)`` for ratios."""
+    """The sums' rows, unfolded: ``(1 + 3 systems, sets, classes)`` or ``(2, sets)``."""
 
     def __call__(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``(5, sets, resamples)`` metrics or ``(sets, resamples)`` ratios, in percent."""
+        """Return what one block of resamples gives, in percent.
+
+        ``(systems, 5, sets, resamples)`` metrics, or ``(sets, resamples)`` means.
+        """
         sums = (self.sums @ weights).reshape(*self.shape, weights.shape[1])
         with np.errstate(divide="ignore", invalid="ignore"):  # a set that a resample left empty
             return _metrics(sums) if len(self.shape) == 3 else 100 * sums[1] / sums[0]
 
 
 def metric_statistic(
-    hits: Hits,
+    systems: Sequence[Hits],
     labels: NDArray[np.integer],
     videos: NDArray[np.integer],
     num_videos: int,
     sets: Sequence[NDArray[np.bool_]],
 ) -> Statistic:
-    """Make the statistic of all five metrics over several sets of clips.
+    """Make the statistic of all five metrics of several systems over several sets of clips.
 
     Args:
-        hits: what each clip contributes.
+        systems: what each clip contributes, per system.
         labels: ``(n,)`` class of each clip.
         videos: ``(n,)`` source video of each clip.
         num_videos: how many there are.
         sets: for each set, ``(n,)`` which clips are in it.
     """
+    values = [np.ones(len(labels))]
+    for hits in systems:
+        values += [hits.top1, hits.top5, hits.reciprocal]
     classes = int(labels.max()) + 1
-    values = (np.ones(len(labels)), hits.top1, hits.top5, hits.reciprocal)
-    rows, columns, data = [], [], []
-    for v, value in enumerate(values):
-        for s, inside in enumerate(sets):
-            chosen = np.flatnonzero(inside & (value != 0))
-            rows.append((v * len(sets) + s) * classes + labels[chosen])
-            columns.append(videos[chosen])
-            data.append(value[chosen])
-    shape = (_VALUES, len(sets), classes)
-    return Statistic(_sparse(rows, columns, data, _VALUES * len(sets) * classes, num_videos), shape)
+    sums = _sums_by_video(values, labels, classes, videos, num_videos, sets)
+    return Statistic(sums, (len(values), len(sets), classes))
 
 
 def mean_statistic(
@@ -80,14 +78,9 @@ def mean_statistic(
     sets: Sequence[NDArray[np.bool_]],
 ) -> Statistic:
     """Make the statistic of the mean of a value over several sets of clips."""
-    rows, columns, data = [], [], []
-    for v, value in enumerate((np.ones(len(values)), values)):
-        for s, inside in enumerate(sets):
-            chosen = np.flatnonzero(inside & (value != 0))
-            rows.append(np.full(len(chosen), v * len(sets) + s))
-            columns.append(videos[chosen])
-            data.append(value[chosen])
-    return Statistic(_sparse(rows, columns, data, 2 * len(sets), num_videos), (2, len(sets)))
+    labels = np.zeros(len(values), np.int64)
+    sums = _sums_by_video([np.ones(len(values)), values], labels, 1, videos, num_videos, sets)
+    return Statistic(sums, (2, len(sets)))
 
 
 def bootstrap(
@@ -99,19 +92,24 @@ def bootstrap(
         statistics: what to compute.
         num_videos: how many videos there are; each resample draws as many, with replacement.
         resamples: how many times.
-        seed: of the random generator; the same seed gives the same draws.
+        seed: of the random generator; the same seed gives the same draws on any machine.
 
     Returns:
         For each statistic its values, the resamples along the last axis; NaN where a resample
         holds no clip of a set.
     """
     widest = max((s.sums.shape[0] for s in statistics), default=1)
-    block = max(16, min(500, _BLOCK_ITEMS // max(num_videos, widest, 1)))
-    parts: list[list[NDArray[np.float32]]] = [[] for _ in statistics]
-    for weights in _weights(num_videos, resamples, seed, block):
-        for statistic, found in zip(statistics, parts, strict=True):
-            found.append(statistic(weights))
-    return [np.concatenate(found, axis=-1) for found in parts]
+    width = max(16, min(500, _BLOCK_ITEMS // max(num_videos, widest, 1)))
+    widths = [min(width, resamples - first) for first in range(0, resamples, width)]
+    seeds = np.random.SeedSequence(seed).spawn(len(widths))
+
+    def block(place: int) -> list[NDArray[np.float32]]:
+        weights = _weights(num_videos, widths[place], np.random.default_rng(seeds[place]))
+        return [statistic(weights) for statistic in statistics]
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        blocks = list(pool.map(block, range(len(widths))))
+    return [np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)]
 
 
 def percentile_interval(samples: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -133,37 +131,47 @@ def percentile_interval(samples: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _weights(
-    num_videos: int, resamples: int, seed: int, block: int
-) -> Iterator[NDArray[np.float32]]:
-    """Yield ``(videos, block)`` counts of how often each video was drawn."""
-    generator = np.random.default_rng(seed)
-    for first in range(0, resamples, block):
-        width = min(block, resamples - first)
-        drawn = generator.integers(0, num_videos, size=(width, num_videos))
-        drawn = drawn * width + np.arange(width)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=num_videos * width)
-        yield counts.reshape(num_videos, width).astype(np.float32)
+    num_videos: int, resamples: int, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return ``(videos, resamples)`` counts of how often each video was drawn."""
+    drawn = generator.integers(0, num_videos, size=(resamples, num_videos))
+    drawn = drawn * resamples + np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=num_videos * resamples)
+    return counts.reshape(num_videos, resamples).astype(np.float32)
 
 
 def _metrics(sums: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn ``(4, sets, classes, resamples)`` sums into ``(5, sets, resamples)`` percent."""
+    """Turn ``(1 + 3 systems, sets, classes, resamples)`` sums into percent."""
     counts = sums[0]
     total = counts.sum(axis=1)
     share = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
     present = np.count_nonzero(counts, axis=1).astype(np.float32)
-    found = np.empty((len(METRICS), *total.shape), np.float32)
-    found[:2] = 100 * sums[1:3].sum(axis=2) / total
-    for v in range(1, _VALUES):
-        found[1 + v] = 100 * np.einsum("scr,scr->sr", sums[v], share) / present
+    found = np.empty((len(sums) // 3, len(METRICS), *total.shape), np.float32)
+    for row in range(1, len(sums)):
+        system, value = divmod(row - 1, 3)
+        if value < 2:
+            found[system, value] = 100 * sums[row].sum(axis=1) / total
+        means = np.einsum("scr,scr->sr", sums[row], share)
+        found[system, 2 + value] = 100 * means / present
     return found
 
 
-def _sparse(
-    rows: list[NDArray[np.integer]],
-    columns: list[NDArray[np.integer]],
-    data: list[NDArray[np.float64]],
-    num_rows: int,
+def _sums_by_video(
+    values: Sequence[NDArray[np.float64]],
+    labels: NDArray[np.integer],
+    classes: int,
+    videos: NDArray[np.integer],
     num_videos: int,
+    sets: Sequence[NDArray[np.bool_]],
 ) -> csr_array:
+    """Make the sparse matrix of (value, set, class) by video."""
+    rows, columns, data = [], [], []
+    for v, value in enumerate(values):
+        for s, inside in enumerate(sets):
+            chosen = np.flatnonzero(inside & (value != 0))
+            rows.append((v * len(sets) + s) * classes + labels[chosen])
+            columns.append(videos[chosen])
+            data.append(value[chosen])
     where = np.concatenate(rows), np.concatenate(columns)
-    return csr_array((np.concatenate(data).astype(np.float32), where), (num_rows, num_videos))
+    shape = (len(values) * len(sets) * classes, num_videos)
+    return csr_array((np.concatenate(data).astype(np.float32), where), shape)

@@ -59,7 +59,7 @@ def compare(
 
 def with_intervals(
     comparisons: Sequence[Comparison], samples: Sequence[NDArray[np.floating]]
-) -> tuple[Comparison, ...]:
+) -> list[Comparison]:
     """Add the intervals of the differences.
 
     Args:
@@ -67,12 +67,12 @@ def with_intervals(
         samples: per pair ``(subsets, resamples)`` differences.
     """
     if not samples:
-        return tuple(comparisons)
+        return list(comparisons)
     bounds = np.concatenate([percentile_interval(s) for s in samples], axis=1)
-    return tuple(
+    return [
         c if c.videos < MIN_VIDEOS else replace(c, ci=(float(low), float(high)))
         for c, (low, high) in zip(comparisons, bounds.T, strict=True)
-    )
+    ]
 
 
 def _compared(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mimecurate.errors import MimecurateError
-from mimecurate.evaluation.bootstrap import (
-    Statistic,
-    bootstrap,
-    metric_statistic,
-    percentile_interval,
-)
-from mimecurate.evaluation.comparisons import compare, with_intervals
+from mimecurate.evaluation.comparisons import compare
+from mimecurate.evaluation.intervals import Part, add_intervals, split_key
 from mimecurate.evaluation.matching import Matched, Policy, match, true_column_of_each_row
-from mimecurate.evaluation.metrics import METRICS, Hits, Scores, score, score_classes
+from mimecurate.evaluation.metrics import Hits, Scores, score, score_classes
 from mimecurate.evaluation.report import (
     USUAL_WAYS,
     Coverage,
@@ -25,7 +20,7 @@ from mimecurate.evaluation.report import (
     Superclasses,
     System,
 )
-from mimecurate.evaluation.statistics import MIN_VIDEOS, design_effect, wilson_interval
+from mimecurate.evaluation.statistics import MIN_VIDEOS
 from mimecurate.evaluation.superclasses import (
     are_probabilities,
     group_columns,
@@ -34,7 +29,7 @@ from mimecurate.evaluation.superclasses import (
 from mimecurate.evaluation.targets import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -50,17 +45,6 @@ GAPS: Mapping[str, tuple[str, str]] = {
     "context": (_IN_CONTEXT, "no_relevant_object_and_scene_not_relevant"),
 }
 """In context minus out of context: by the object, by the scene, by either."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """One table of a system on its way: sets of clips, their scores, and the statistic."""
-
-    sets: Mapping[str, NDArray[np.bool_]]
-    hits: Hits
-    labels: NDArray[np.int64]
-    scores: dict[str, Scores]
-    statistic: Statistic
 
 
 def build_report(
@@ -104,7 +88,7 @@ def build_report(
         could_be_had = np.array([clip.clip_id in available for clip in targets.clips])
         availability = availability or "given"
     systems: list[System] = []
-    parts: list[list[_Part]] = []
+    parts: list[list[Part]] = []
     for one in predictions:
         if one.name in {system.name for system in systems}:
             raise MimecurateError(f"two systems are called {one.name!r}; tell them apart by --name")
@@ -119,16 +103,9 @@ def build_report(
         raise MimecurateError("no predictions are given")
     comparisons, differences = compare([(s.name, s.matched) for s in systems], targets)
     if resamples:
-        statistics = [part.statistic for one in parts for part in one]
-        samples = bootstrap(
-            [*statistics, *differences], targets.num_videos, resamples=resamples, seed=seed
+        systems, comparisons = add_intervals(
+            systems, parts, comparisons, differences, targets, resamples=resamples, seed=seed
         )
-        of_systems = iter(samples)
-        systems = [
-            _with_intervals(system, one, [next(of_systems) for _ in one], targets)
-            for system, one in zip(systems, parts, strict=True)
-        ]
-        comparisons = list(with_intervals(comparisons, samples[len(statistics) :]))
     return Report(
         release,
         split,
@@ -147,7 +124,7 @@ def _score(
     targets: Targets,
     superclasses: Mapping[str, str] | None,
     availability_known: bool,
-) -> tuple[System, list[_Part]]:
+) -> tuple[System, list[Part]]:
     """Score one system, all but the intervals."""
     predictions = matched.predictions
     hits = Hits.from_ranks(matched.rank)
@@ -157,7 +134,7 @@ def _score(
     main = _part(
         {
             **subsets,
-            **{_split_key(name): inside for name, inside in splits.items()},
+            **{split_key(name): inside for name, inside in splits.items()},
             _IN_CONTEXT: context,
         },
         hits,
@@ -177,7 +154,7 @@ def _score(
         _coverage(matched),
         main.scores["all"],
         {name: main.scores[name] for name in subsets},
-        {name: main.scores[_split_key(name)] for name in splits},
+        {name: main.scores[split_key(name)] for name in splits},
         score_classes(hits, targets.labels, matched.counted, targets.class_names),
         _gaps(main),
         grouped[0] if grouped else None,
@@ -189,23 +166,16 @@ def _score(
     return system, [main, *(grouped[1] if grouped else [])]
 
 
-def _split_key(name: str) -> str:
-    return f"split {name}"
-
-
 def _part(
     sets: Mapping[str, NDArray[np.bool_]],
     hits: Hits,
     labels: NDArray[np.int64],
     targets: Targets,
     matched: Matched,
-) -> _Part:
+) -> Part:
     counted = {name: inside & matched.counted for name, inside in sets.items()}
     scores = {name: score(hits, labels, targets.videos, inside) for name, inside in counted.items()}
-    statistic = metric_statistic(
-        hits, labels, targets.videos, targets.num_videos, list(counted.values())
-    )
-    return _Part(counted, hits, labels, scores, statistic)
+    return Part(counted, hits, labels, scores)
 
 
 def _coverage(matched: Matched) -> Coverage:
@@ -224,7 +194,7 @@ def _coverage(matched: Matched) -> Coverage:
 
 def _superclass_parts(
     matched: Matched, targets: Targets, mapping: Mapping[str, str] | None
-) -> tuple[Superclasses, list[_Part]] | None:
+) -> tuple[Superclasses, list[Part]] | None:
     if mapping is None:
         return None
     predictions = matched.predictions
@@ -259,7 +229,7 @@ def _range(matched: Matched, targets: Targets) -> tuple[Scores, Scores]:
     return lowest, highest
 
 
-def _gaps(main: _Part) -> dict[str, Gap]:
+def _gaps(main: Part) -> dict[str, Gap]:
     gaps = {}
     for name, (inside, outside) in GAPS.items():
         a, b = main.scores[inside], main.scores[outside]
@@ -298,64 +268,3 @@ def _notes(
         if 0 < s.videos < MIN_VIDEOS and name != _IN_CONTEXT
     ]
     return notes
-
-
-def _with_intervals(
-    system: System,
-    parts: Sequence[_Part],
-    samples: Sequence[NDArray[np.float32]],
-    targets: Targets,
-) -> System:
-    main = _intervals(parts[0], samples[0], targets)
-    supers = system.superclasses
-    if supers is not None:
-        by_class, by_superclass = (
-            _intervals(part, values, targets)["all"]
-            for part, values in zip(parts[1:], samples[1:], strict=True)
-        )
-        supers = replace(supers, by_class=by_class, by_superclass=by_superclass)
-    place = {name: i for i, name in enumerate(parts[0].sets)}
-    gaps = {name: _gap_interval(gap, samples[0], place, main) for name, gap in system.gaps.items()}
-    return replace(
-        system,
-        overall=main["all"],
-        subsets={name: main[name] for name in system.subsets},
-        splits={name: main[_split_key(name)] for name in system.splits},
-        gaps=gaps,
-        superclasses=supers,
-    )
-
-
-def _intervals(part: _Part, samples: NDArray[np.float32], targets: Targets) -> dict[str, Scores]:
-    """Add intervals: Wilson's for global top-k, the bootstrap's for means over classes."""
-    low, high = percentile_interval(samples[2:])
-    found = {}
-    for s, (name, scores) in enumerate(part.scores.items()):
-        ci: dict[str, tuple[float, float]] = {}
-        if scores.videos >= MIN_VIDEOS:
-            inside = part.sets[name]
-            for metric, values in (("top1", part.hits.top1), ("top5", part.hits.top5)):
-                ci[metric] = _share_interval(values[inside], targets.videos[inside])
-            for m, metric in enumerate(METRICS[2:]):
-                ci[metric] = float(low[m, s]), float(high[m, s])
-        found[name] = replace(scores, ci=ci)
-    return found
-
-
-def _share_interval(hits: NDArray[np.float64], videos: NDArray[np.int64]) -> tuple[float, float]:
-    effective_n = len(hits) / max(1.0, design_effect(hits, videos))
-    low, high = wilson_interval(float(hits.mean()), effective_n)
-    return 100 * low, 100 * high
-
-
-def _gap_interval(
-    gap: Gap, samples: NDArray[np.float32], place: Mapping[str, int], scores: Mapping[str, Scores]
-) -> Gap:
-    if min(scores[gap.inside].videos, scores[gap.outside].videos) < MIN_VIDEOS:
-        return gap
-    difference = samples[:2, place[gap.inside]] - samples[:2, place[gap.outside]]
-    low, high = percentile_interval(difference)
-    return replace(
-        gap,
-        ci={"top1": (float(low[0]), float(high[0])), "top5": (float(low[1]), float(high[1]))},
-    )

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from mimecurate.evaluation.predictions import Predictions
     from mimecurate.evaluation.targets import Targets
 
+POLICY_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "missing": ("wrong", "exclude", "error"),
+    "duplicates": ("error", "average"),
+    "nan": ("error", "wrong"),
+}
 _MEDIA_SUFFIXES = frozenset({".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v"})
 
 
@@ -32,6 +37,23 @@ class Policy:
     """Several rows for a clip: refused, or their mean."""
     nan: Literal["error", "wrong"] = "error"
     """A row with NaN or plus infinity: refused, or the clip counts as wrong."""
+
+    @staticmethod
+    def checked(missing: str, duplicates: str, nan: str) -> Policy:
+        """Make a policy from words.
+
+        Raises:
+            ValueError: a word that there isn't.
+
+        >>> Policy.checked("exclude", "error", "wrong").missing
+        'exclude'
+        """
+        for field, value in (("missing", missing), ("duplicates", duplicates), ("nan", nan)):
+            if value not in POLICY_CHOICES[field]:
+                raise ValueError(
+                    f"{field} = {value!r} must be {' or '.join(POLICY_CHOICES[field])}"
+                )
+        return Policy(missing, duplicates, nan)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
