@@ -13,7 +13,12 @@ from mimecurate.curation.release_checks import (
     failed_checks,
     run_checks,
 )
-from mimecurate.curation.release_decided import decided_problems, stage_decided, stage_decisions
+from mimecurate.curation.release_decided import (
+    decided_problems,
+    stage_decided,
+    stage_decisions,
+    staged_problems,
+)
 from mimecurate.curation.release_diff import Summary, summarize_staged
 from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged_contents
 from mimecurate.curation.release_problems import Problems
@@ -192,6 +197,8 @@ def _stage(db: Database, recipe: Recipe, parent: Row | None) -> None:
     with db.atomic():
         stage_decisions(db, recipe.source, recipe.min_annotators)
         stage_decided(db, base)
+        for message in decided_problems(db):
+            problems.add(Problem(message))
         open_where(db)
         if recipe.where is not None:
             keep_matching(db, recipe.where)
@@ -204,7 +211,7 @@ def _stage(db: Database, recipe: Recipe, parent: Row | None) -> None:
             "WHERE label IS NOT NULL",
             [base],
         )
-    for message in decided_problems(db):
+    for message in staged_problems(db):
         problems.add(Problem(message))
     problems.raise_if_any("release create")
     expect_classes(db, _expected(db, base))

@@ -29,7 +29,7 @@ _FINAL = """CREATE TEMP VIEW final AS
         coalesce(decided.end_ms, clips.end_ms) AS end_ms,
         coalesce(decided.label, clips.label) AS label, mime_artist, object_relevant,
         scene_relevant, clips.split, videos.url
-    FROM decided JOIN clips USING (clip_id) JOIN videos USING (video_id)
+    FROM decided CROSS JOIN clips USING (clip_id) CROSS JOIN videos USING (video_id)
     WHERE verdict = 'yes'"""
 _ONCE_TRIMMED = " UNION ALL ".join(
     f"SELECT make_clip_id(video_id, said.start_ms, said.end_ms) FROM {table} AS said "
@@ -86,7 +86,7 @@ def stage_decided(db: Database, base: int | None) -> None:
         "AS old WHERE release_id = ? AND old.clip_id IN (final.clip_id, final.decided_on)), "
         "split), video_id, start_ms, end_ms, label, mime_artist, object_relevant, scene_relevant, "
         f"url, 'decided' FROM final WHERE {_NOT_WITHDRAWN} AND label IS NOT NULL "
-        "AND end_ms IS NOT NULL ORDER BY clip_id ON CONFLICT DO NOTHING",
+        "AND end_ms IS NOT NULL ON CONFLICT DO NOTHING",
         [base],
     )
     db.execute(
@@ -104,14 +104,27 @@ def stage_decided(db: Database, base: int | None) -> None:
 
 
 def decided_problems(db: Database) -> Iterator[str]:
-    """Yield what makes a release impossible, whatever is allowed."""
-    trimmed = db.execute("SELECT 1 FROM decided WHERE start_ms IS NOT NULL LIMIT 1").fetchone()
-    for query, message in _IMPOSSIBLE if trimmed is None else (*_IMPOSSIBLE, _MERGED):
+    """Yield why clips that were decided to be in can't be staged."""
+    missing = db.execute(
+        f"SELECT (SELECT count(*) FROM decided WHERE verdict = 'yes' AND {_NOT_WITHDRAWN}) "
+        "> (SELECT count(*) FROM staged WHERE place = 'decided')"
+    ).fetchone()[0]
+    if missing:
+        yield from _messages(db, _MISSING)
+
+
+def staged_problems(db: Database) -> Iterator[str]:
+    """Yield what makes a release of the staged clips impossible, whatever is allowed."""
+    return _messages(db, _IMPOSSIBLE)
+
+
+def _messages(db: Database, queries: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    for query, message in queries:
         for values in db.execute(query):
             yield message.format(*values)
 
 
-_IMPOSSIBLE = (
+_MISSING = (
     (
         f"SELECT clip_id FROM final WHERE label IS NULL AND {_NOT_WITHDRAWN} ORDER BY 1",
         "clip {0} was decided to be in, but has no class",
@@ -121,13 +134,15 @@ _IMPOSSIBLE = (
         "clip {0} has no end yet; fetch it first",
     ),
     (
+        "SELECT clip_id, group_concat(decided_on, ' and ') FROM final GROUP BY clip_id "
+        "HAVING count(*) > 1 ORDER BY 1",
+        "clip {0} comes from several decisions, on {1}",
+    ),
+)
+_IMPOSSIBLE = (
+    (
         "SELECT clip_id FROM staged WHERE split IS NULL ORDER BY 1",
         "clip {0} has no split; give one, e.g. --split test",
     ),
     ("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM staged)", "there is no clip to release"),
-)
-_MERGED = (
-    "SELECT clip_id, group_concat(decided_on, ' and ') FROM final GROUP BY clip_id "
-    "HAVING count(*) > 1 ORDER BY 1",
-    "clip {0} comes from several decisions, on {1}",
 )

@@ -125,7 +125,7 @@ def count_withheld(db: Database, release_id: int) -> int:
     """Count the clips of a release that were withdrawn since."""
     return int(
         db.execute(
-            "SELECT count(*) FROM withdrawals JOIN release_clips USING (clip_id) "
+            "SELECT count(*) FROM withdrawals CROSS JOIN release_clips USING (clip_id) "
             "WHERE release_id = ?",
             [release_id],
         ).fetchone()[0]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mimecurate.schemas.release import ReleasedClass, ReleasedClip
 
 DIGEST_FORMAT = 1
+_FLAGS: dict[str | None, str] = {None: "null", "yes": '"yes"', "no": '"no"', "unsure": '"unsure"'}
 
 
 def row_hash(clip: ReleasedClip) -> bytes:
@@ -44,13 +45,19 @@ def row_hash(clip: ReleasedClip) -> bytes:
 
 
 def hash_fields(
-    clip_id: str, video_id: str, start_ms: int, end_ms: int, label: str, *flags: str | None
+    clip_id: str,
+    video_id: str,
+    start_ms: int,
+    end_ms: int,
+    label: str,
+    mime_artist: str | None,
+    object_relevant: str | None,
+    scene_relevant: str | None,
 ) -> bytes:
-    """Hash the fields of a row; ``flags`` are mime artist, object relevant and scene relevant."""
-    strings = ",".join("null" if flag is None else f'"{flag}"' for flag in flags)
-    names = f"{_quoted(clip_id)},{_quoted(video_id)}"
-    line = f"[{names},{start_ms},{end_ms},{_quoted(label)},{strings}]"
-    return hashlib.sha256(line.encode()).digest()
+    """Hash the fields of a row, as the database holds them."""
+    names = f"{_quoted(clip_id)},{_quoted(video_id)},{start_ms},{end_ms},{_quoted(label)}"
+    flags = f"{_FLAGS[mime_artist]},{_FLAGS[object_relevant]},{_FLAGS[scene_relevant]}"
+    return hashlib.sha256(f"[{names},{flags}]".encode()).digest()
 
 
 def release_digest(

@@ -273,9 +273,9 @@ class TestChecks:
             _create(workspace)
         assert [str(p) for p in caught.value.problems] == [
             "clip vid-0000002_000001_000004 was decided to be in, but has no class",
-            "clip vid-0000001_000001_000004 has no split; give one, e.g. --split test",
             "clip vid-0000001_000001_000004 comes from several decisions, on "
             "vid-0000001_000001_000004 and vid-0000001_000005_000009",
+            "clip vid-0000001_000001_000004 has no split; give one, e.g. --split test",
         ]
 
     def test_an_empty_release_is_refused(self, workspace: Workspace) -> None:
