@@ -230,13 +230,17 @@ def guarded_pools(guard: NetworkGuard) -> dict[str, type[urllib3.HTTPConnectionP
             watch.daemon = True
             watch.start()
             try:
-                return super().getresponse()
+                response = super().getresponse()
             except Exception as error:
                 if late.is_set():
                     raise TimeoutError("the response's headers took too long") from error
                 raise
             finally:
                 watch.cancel()
+            if late.is_set():  # breaking off looks like the end of the headers
+                response.close()
+                raise TimeoutError("the response's headers took too long")
+            return response
 
     class GuardedTls(Guarded, urllib3.connection.HTTPSConnection):
         pass

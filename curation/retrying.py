@@ -1,0 +1,76 @@
+"""The one policy for asking again: which failures, how often, after how long."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mimecurate.curation.failures import asks_to_slow_down, classify, is_retryable
+from mimecurate.curation.pacing import LONGEST_PAUSE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mimecurate.curation.pacing import Pacer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How stubborn to be about failures that may pass."""
+
+    retries: int
+    """Attempts after the first."""
+    backoff_s: float
+    """Wait before the first of these; doubled each time, up to half as much again at random."""
+    backoff_max_s: float
+
+    def wait_s(self, attempt: int) -> float:
+        """How long to wait before retry number ``attempt``, counted from 1."""
+        doubled = self.backoff_s * 2.0 ** min(attempt - 1, 60)
+        return float(min(doubled, self.backoff_max_s) * random.uniform(1.0, 1.5))
+
+
+class Retrier:
+    """Counts the failed attempts at one thing and waits between them."""
+
+    def __init__(
+        self, policy: RetryPolicy, pacer: Pacer, check_stopped: Callable[[], None]
+    ) -> None:
+        """Start with no failure."""
+        self._policy = policy
+        self._pacer = pacer
+        self._check_stopped = check_stopped
+        self._failures = 0
+
+    def progressed(self) -> None:
+        """Note that something was had: the next failure counts as the first."""
+        self._failures = 0
+
+    def failed(self, error: Exception, host: str, warnings: Sequence[str] = ()) -> None:
+        """Take a failure: return after a wait if another attempt is due, else raise.
+
+        A site that asks to slow down is paused for the whole run, either way.
+
+        Args:
+            error: anything `classify` knows.
+            host: that was asked.
+            warnings: what yt-dlp warned of.
+
+        Raises:
+            ClipError: the failure won't pass, or not within the policy's retries.
+        """
+        self._check_stopped()  # its exception may have been swallowed on the way here
+        clip_error = classify(error, warnings)
+        if asks_to_slow_down(clip_error):
+            self._pacer.pause(host, clip_error.retry_after_s)
+        self._failures += 1
+        too_long = (clip_error.retry_after_s or 0.0) > LONGEST_PAUSE_S
+        if too_long or not is_retryable(clip_error) or self._failures > self._policy.retries:
+            raise clip_error from error
+        wait_s = self._policy.wait_s(self._failures)
+        logger.debug("%s: %s; asking again in %.1f s", host, clip_error, wait_s)
+        self._pacer.wait(wait_s, self._check_stopped)
