@@ -140,18 +140,15 @@ def _json_place(line: int, text: str, field: str) -> Place:
     """Find a field's last value by walking the object's keys; the text is known to be JSON."""
     place = Place(field, line, None)
     at = _next_token(text, text.index("{") + 1)
-    try:
-        while text[at] != "}":
-            key, at = _DECODER.raw_decode(text, at)
-            at = _next_token(text, _next_token(text, at) + 1)
-            if field_named(key) == field:
-                place = Place(shown(key)[1:-1], line, at + 1)
-            _, at = _DECODER.raw_decode(text, at)
-            at = _next_token(text, at)
-            if text[at] == ",":
-                at = _next_token(text, at + 1)
-    except RecursionError:  # this stack is deeper by a frame or two than where it was decoded
-        return Place(field, line, None)
+    while text[at] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        at = _next_token(text, _next_token(text, at) + 1)
+        if field_named(key) == field:
+            place = Place(shown(key)[1:-1], line, at + 1)
+        _, at = _DECODER.raw_decode(text, at)
+        at = _next_token(text, at)
+        if text[at] == ",":
+            at = _next_token(text, at + 1)
     return place
 
 

@@ -399,10 +399,13 @@ def test_memory_does_not_grow_with_the_list() -> None:
 
 
 def test_an_endless_line_is_skipped_in_bounded_memory() -> None:
-    line = [b"https://a.example/"] + [b"a" * MAX_LINE_BYTES] * 1_000 + [b"\r", b"\n0zFbEjoGlhc\n"]
-    peak, kinds = peak_bytes(iter(line))
+    line = [b"a" * MAX_LINE_BYTES] * 1_000 + [b"a" * (MAX_LINE_BYTES - 1) + b"\r"]
+    peak, kinds = peak_bytes(iter([*line, b"\n0zFbEjoGlhc\n"]))
     assert kinds == {"Problem": 1, "ClipRequest": 1}
     assert peak < 1_000_000
+    too_long, clip = read(b"".join(line[-2:]) + b"0zFbEjoGlhc\n")
+    assert (too_long.line, clip.line) == (1, 2)
+    assert len(read(b"".join(line[:2]))) == 1
 
 
 @pytest.mark.parametrize("extra", [0, 1])
@@ -449,3 +452,20 @@ def test_a_cell_may_run_over_so_many_lines_and_no_more() -> None:
     problem = read(listed(MAX_RECORD_LINES + 1))[1]
     assert isinstance(problem, Problem)
     assert (problem.line, problem.column) == (2, 17)
+
+
+def test_a_cell_may_hold_so_many_characters_and_no_more() -> None:
+    row = b'0zFbEjoGlhc,1,5,"' + (b"x" * (MAX_LINE_BYTES // 2) + b"\n") * 3 + b'"\n'
+    items = read(b"url,start,end,about\n" + row)
+    assert [item.line for item in items if isinstance(item, Problem)] == [2, 3, 4, 5]
+
+
+def test_only_so_many_unused_keys_are_said() -> None:
+    lines = b"".join(b'{"url": "0zFbEjoGlhc", "k%d": 1}\n' % number for number in range(200))
+    assert Counter(map(type, read(lines))) == {ClipRequest: 200, Notice: 64}
+
+
+def test_nesting_near_the_limit_of_recursion() -> None:
+    for depth in range(700, 1_001):
+        line = b'{"x": ' + b"[" * depth + b"]" * depth + b', "start": 5}\n'
+        assert any(isinstance(item, Problem) for item in read(line))

@@ -325,6 +325,23 @@ def test_whole_files(data: bytes, said: list[str]) -> None:
             ["line 3, column 7: byte 0xFF is not UTF-8; save the list as UTF-8"],
         ),
         (b"A,1,5,\0,,", ["line 3, column 17: line holds a NUL byte; remove it"]),
+        (
+            b'"a\nb\xff"',
+            [
+                f"line 3, column 1: {NO_QUOTE}",
+                "line 4, column 2: byte 0xFF is not UTF-8; save the list as UTF-8",
+            ],
+        ),
+        (b"A,1.%s,5,,," % (b"0" * 31), [f"line 3, column 13: start '1.{'0' * 31}' {NO_TIME}"]),
+        (
+            b"x,-1,-02,\x1b,,",
+            [
+                f"line 3, column 1: url 'x' {NO_LINK}",
+                f"line 3, column 3: start '-1' {NO_TIME}",
+                f"line 3, column 6: end '-02' {NO_TIME}",
+                r"line 3, column 10: label '\x1b' holds the control character '\x1b'; remove it",
+            ],
+        ),
         (b'"A,1,5,,,', [f"line 3, column 1: {NO_QUOTE}"]),
         (b'A,"1"0,5,,,', [f"line 3, column 13: {NO_QUOTE}"]),
     ],
@@ -369,6 +386,7 @@ def test_rows(row: bytes, said: list[str]) -> None:
                 "line 2: keys not used: 'x'",
             ],
         ),
+        (b'{"url": "x", "URL": "A"}', ["line 2, column 21: URL is given twice; keep one"]),
         (b'{"url": "A", "URL": "A"}', ["line 2, column 31: URL is given twice; keep one"]),
         (
             b'{"url": "A", "start": 1, "time_start": 2}',
