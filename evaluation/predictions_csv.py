@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimecurate.errors import Problem
+from mimecurate.evaluation.arrow_numbers import arrow_numbers
 from mimecurate.evaluation.score_table import ScoreTable, check_size, listed, refusal
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _read_numbers(
         first, last = len(clip_ids), len(clip_ids) + batch.num_rows
         clip_ids += batch.column(0).to_pylist()
         for column in range(len(wanted)):
-            scores[first:last, column] = batch.column(column + 1).to_numpy(zero_copy_only=False)
+            scores[first:last, column] = arrow_numbers(batch.column(column + 1))
     return clip_ids, scores[: len(clip_ids)]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimecurate.evaluation.arrow_numbers import arrow_numbers
 from mimecurate.evaluation.score_table import (
     ScoreTable,
     as_scores,
@@ -113,20 +114,9 @@ def _columns(file: Any, columns: list[str], file_bytes: int, name: str) -> NDArr
         for offset, column in enumerate(batch):
             done = 0
             for chunk in table.column(column).chunks:
-                scores[done : done + len(chunk), first + offset] = _numbers(chunk)
+                scores[done : done + len(chunk), first + offset] = arrow_numbers(chunk)
                 done += len(chunk)
     return scores
-
-
-def _numbers(chunk: Any) -> NDArray[Any]:
-    """Return an Arrow array of numbers with NaN for null."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
-    if chunk.null_count and not types.is_floating(chunk.type):
-        chunk = chunk.cast(pa.float64(), safe=False)
-    values: NDArray[Any] = chunk.to_numpy(zero_copy_only=False)
-    return values
 
 
 def _list_column(
@@ -159,7 +149,7 @@ def _list_values(chunk: Any, width: int, column: str, name: str) -> NDArray[Any]
     values = chunk.flatten()
     if not (types.is_floating(values.type) or types.is_integer(values.type)):
         raise refusal(name, f"column {column!r} holds {chunk.type}, not lists of scores")
-    return _numbers(values).reshape(-1, width)
+    return arrow_numbers(values).reshape(-1, width)
 
 
 def _class_names(file: Any, columns: list[str], name: str) -> list[str]:
@@ -191,7 +181,9 @@ def _same_list_in_every_row(file: Any, name: str) -> object:
     first = lists[0].as_py() if len(lists) else None
     if not first:
         return first
-    codes = lists.flatten().dictionary_encode().indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    codes = arrow_numbers(
+        lists.flatten().dictionary_encode().indices.cast(pa.int64()).fill_null(-1)
+    )
     rows = codes.reshape(-1, len(first)) if codes.size == len(lists) * len(first) else codes[:0]
     if not rows.size or (rows != rows[0]).any():
         raise refusal(name, "column 'class_names' must hold the same list in every row")
