@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
 
 BUSY_TIMEOUT_MS = 30_000
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -27,13 +29,9 @@ def open_database(path: Path) -> Database:
         NewerDatabaseError: a later version of mimecurate made it.
         WorkspaceError: it is no database, can't be opened, or SQLite is too old.
     """
-    from sqlite_utils import Database
-
-    from mimecurate.schemas.migrations import migrations
-
-    _check_sqlite()
+    database_class, migrations = _sqlite_utils()
     try:
-        db = Database(path)
+        db = database_class(path)
         _configure(db)
         _refuse_newer(db, path)
         if migrations.pending(db):
@@ -49,15 +47,12 @@ def open_database_read_only(path: Path) -> Database:
     Raises:
         WorkspaceError: it doesn't exist, is no database, or a migration is still to be applied.
     """
-    from sqlite_utils import Database
-
-    from mimecurate.schemas.migrations import migrations
-
-    _check_sqlite()
+    database_class, migrations = _sqlite_utils()
     if not path.is_file():
         raise WorkspaceError(f"{path}: no such database; `mimecurate init` makes one")
     try:
-        db = Database(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        db = database_class(connection)
         db.execute("PRAGMA query_only = ON")
         _refuse_newer(db, path)
         pending = migrations.pending(db)
@@ -77,6 +72,25 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _sqlite_utils() -> tuple[type[Database], Migrations]:
+    """Import sqlite-utils without pandas, which it would import only to accept data frames.
+
+    That takes most of a second, in every command, for something that is not used here.
+    """
+    _check_sqlite()
+    is_first = "pandas" not in sys.modules
+    if is_first:
+        sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        from sqlite_utils import Database
+
+        from mimecurate.schemas.migrations import migrations
+    finally:
+        if is_first:
+            del sys.modules["pandas"]
+    return Database, migrations
+
+
 def _check_sqlite() -> None:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise WorkspaceError(
@@ -93,11 +107,8 @@ def _configure(db: Database) -> None:
 
 
 def _refuse_newer(db: Database, path: Path) -> None:
-    from sqlite_utils import Database
-
-    from mimecurate.schemas.migrations import migrations
-
-    known = {m.name for m in migrations.pending(Database(memory=True))}
+    database_class, migrations = _sqlite_utils()
+    known = {m.name for m in migrations.pending(database_class(memory=True))}
     unknown = [m.name for m in migrations.applied(db) if m.name not in known]
     if unknown:
         raise NewerDatabaseError(

@@ -59,6 +59,19 @@ class LazyGroup(click.Group):
 
             logging.getLogger("mimecurate").debug("failed", exc_info=True)
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            if (trouble := _database_trouble(error)) is None:
+                raise
+            raise click.ClickException(trouble) from error
+
+
+def _database_trouble(error: Exception) -> str | None:
+    """Say what stopped the database, if that was it: a full disk, another program's lock."""
+    from sqlite3 import OperationalError
+
+    if not isinstance(error, OperationalError):
+        return None
+    return f"mimecurate.db: {error}; what was finished is kept: mend that and run again"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
