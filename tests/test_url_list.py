@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from testbed import REPOSITORY
 
@@ -262,6 +262,7 @@ def without_lines(items: Iterable[Item]) -> list[tuple[object, ...]]:
     return [(c.url, c.video_id, c.start_ms, c.end_ms, c.label, c.split) for c in requests(items)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(clips(), min_size=1, max_size=5),
     st.permutations(["url", "start", "end", "video_id", "label", "split"]),
@@ -325,6 +326,7 @@ TOKENS = st.sampled_from(
 HOSTILE = st.one_of(st.binary(max_size=200), st.lists(TOKENS, max_size=40).map(b"".join))
 
 
+@settings(deadline=None)
 @given(HOSTILE, st.integers(1, 7))
 @example(b'"a"x,url,url\n1', 1)
 @example(b"{}", 1)
@@ -353,6 +355,7 @@ def split_lines(data: bytes) -> list[bytes]:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
 
 
+@settings(deadline=None)
 @given(st.text("ab\r\n", max_size=60), st.integers(1, 5))
 def test_lines_are_those_of_universal_newlines(text: str, limit: int) -> None:
     pieces = Pieces([text.encode()], limit)
@@ -361,6 +364,7 @@ def test_lines_are_those_of_universal_newlines(text: str, limit: int) -> None:
     assert lines == list(enumerate(expected if expected[-1] else expected[:-1], 1))
 
 
+@settings(deadline=None)
 @given(st.text('",a', min_size=1, max_size=12))
 def test_cells_are_found_where_csv_finds_them(text: str) -> None:
     starts = list(_cell_starts(text, ","))
