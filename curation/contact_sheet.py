@@ -31,13 +31,14 @@ def evenly_spaced_frames(path: Path, count: int, *, height: int) -> list[Image.I
     try:
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
+            pixel_aspect = float(stream.sample_aspect_ratio or 1)
             total = stream.frames or sum(1 for p in container.demux(stream) if p.size)
             wanted = [int((i + 0.5) * total / count) for i in range(count)]
             container.seek(0, stream=stream)
             pictures: list[Image.Image] = []
             for index, frame in enumerate(container.decode(stream)):
                 while len(pictures) < count and wanted[len(pictures)] <= index:
-                    pictures.append(_scaled(frame, height))
+                    pictures.append(_scaled(frame, pixel_aspect, height))
                 if len(pictures) == count:
                     break
     except (av.FFmpegError, IndexError, OSError) as error:
@@ -74,14 +75,9 @@ def contact_sheet(
     return sheet
 
 
-def _scaled(frame: av.VideoFrame, height: int) -> Image.Image:
-    aspect = frame.width / frame.height
-    context = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
-    if context:
-        aspect *= float(context)
-    picture = frame.to_image(width=max(1, round(height * aspect)), height=height)
-    assert isinstance(picture, Image.Image)
-    return picture
+def _scaled(frame: av.VideoFrame, pixel_aspect: float, height: int) -> Image.Image:
+    width = max(1, round(height * frame.width * pixel_aspect / frame.height))
+    return Image.fromarray(frame.reformat(width, height, "rgb24").to_ndarray())
 
 
 def _drawable(caption: str) -> str:

@@ -32,8 +32,8 @@ class Fetched:
 
 def command(workspace: Path, urls: Path, *options: str) -> list[str | Path]:
     """Spell out the command line."""
-    program = [sys.executable, "-m", "mimecurate", "fetch", "--json", "--urls", urls]
-    return [*program, "-w", workspace, *FAST, *options]
+    program = (sys.executable, "-m", "mimecurate", "fetch", "--json", "--urls")
+    return [*program, urls, "-w", workspace, *FAST, *options]
 
 
 def fetch(workspace: Path, urls: Path, *options: str, timeout_s: float = 120) -> Fetched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fetching import command, counters, everything_in_the_database_is_there, fetch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SPEC = VideoSpec(seconds=6, width=112, height=96, gop=25, bframes=2)
 OPTIONS = ("--retries", "3", "--timeout", "1.5", "--workers", "4")
 
-PASSING = {
+PASSING: dict[str, tuple[str, dict[str, Any]]] = {
     "429_in_seconds": ("429", {"times": 2, "retry_after": 1}),
     "429_as_a_date": ("429", {"times": 1, "retry_after": 1, "date": True}),
     "429_bare": ("429", {"times": 1}),
@@ -40,7 +40,7 @@ PASSING = {
 }
 """Faults that pass: the clip is fetched all the same."""
 
-LASTING = {
+LASTING: dict[str, tuple[str, dict[str, Any], str]] = {
     "gone": ("404", {}, "unavailable"),
     "gone_for_good": ("410", {}, "removed"),
     "forbidden": ("403", {}, "login_required"),
@@ -109,7 +109,7 @@ def _check(setting: Setting, workspace: Path) -> None:
     rows = db.execute("SELECT video_id, status, reason, message, path FROM clip_status").fetchall()
     db.close()
     found = {video: (status, reason) for video, status, reason, _, _ in rows}
-    expected = {name: ("fetched", None) for name in setting.good}
+    expected: dict[str, tuple[str, str | None]] = {n: ("fetched", None) for n in setting.good}
     expected |= {name: ("failed", reason) for name, reason in setting.bad.items()}
     assert found == expected, [row for row in rows if row[1:3] != expected[row[0]]]
     assert all(message for _, status, _, message, _ in rows if status == "failed")

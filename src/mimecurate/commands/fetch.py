@@ -87,7 +87,9 @@ def command(
     from mimecurate.curation.url_list import read_url_list
     from mimecurate.curation.workspace import open_workspace
 
-    chosen = {name: c.value for name, c in chosen_settings(workspace, options).items()}
+    chosen: dict[str, Any] = {
+        name: c.value for name, c in chosen_settings(workspace, options).items()
+    }
     fetch_options = _fetch_options(workspace, chosen, yt_dlp_options, allow_files)
     with contextlib.ExitStack() as stack:
         stream, name, base = stack.enter_context(_open_list(urls))
@@ -96,7 +98,11 @@ def command(
         entries = read_url_list(
             stream, name=name, allow_files=allow_files, base=base, strict_length=strict_length
         )
-        checks = {"list_name": name, "retry_failed": retry_failed, "skip_invalid": skip_invalid}
+        checks: dict[str, Any] = {
+            "list_name": name,
+            "retry_failed": retry_failed,
+            "skip_invalid": skip_invalid,
+        }
         if dry_run:
             show_dry_run(plan_only(space, entries, **checks), as_json=as_json)
             return
