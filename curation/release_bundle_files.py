@@ -7,6 +7,7 @@ names anything outside itself, or unpacks to far more than it should, is refused
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import stat
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "release.json"
 MAX_FILES = 10_000
+_CHUNK_BYTES = 1 << 20
 MAX_BYTES = 8 << 30
 _FREE_BYTES, _MAX_RATIO = 64 << 20, 200
 """A zip may unpack to 64 MiB whatever its size, beyond that to 200 times its size."""
@@ -131,6 +133,15 @@ def _common_folder(names: list[str]) -> str:
     folders = {name.partition("/")[0] + "/" for name in names if "/" in name}
     inside = len(folders) == 1 and all("/" in name for name in names)
     return folders.pop() if inside and MANIFEST not in names else ""
+
+
+def stream_sha256(bundle: BundleFiles, name: str) -> str:
+    """Return the SHA-256 of a file of the bundle, as 64 hexadecimal digits."""
+    sha256 = hashlib.sha256()
+    with bundle.open(name) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def is_inside(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mimecurate.curation.release_bundle_files import MANIFEST
-from mimecurate.curation.release_cards import checked_card
+from mimecurate.curation.release_cards import Card, checked_card
 from mimecurate.curation.release_csv import plain_cell, read_csv
 from mimecurate.errors import Problem
 from mimecurate.schemas.digest import row_hash
@@ -68,7 +68,7 @@ class Manifest:
     findings: Mapping[str, int]
     changes: Mapping[str, int]
     counts: Mapping[str, object]
-    card: Mapping[str, object]
+    card: Card
     history: Sequence[Mapping[str, object]]
     facts: Mapping[str, object]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mimecurate import __version__
 from mimecurate.errors import MimecurateError
@@ -136,7 +137,7 @@ def staged_classes(db: Database) -> list[ReleasedClass]:
     return [released_class(*row) for row in rows]
 
 
-def staged_counts(db: Database) -> dict[str, object]:
+def staged_counts(db: Database) -> dict[str, Any]:
     """Count what is staged, as ``release show`` prints it.
 
     Withheld clips are counted in ``clips`` and ``splits``; of their class and flags nobody knows.
@@ -149,11 +150,28 @@ def staged_counts(db: Database) -> dict[str, object]:
     return _counts(groups, staged_classes(db), videos)
 
 
+def count_clips(
+    clips: Iterable[ReleasedClip], classes: Iterable[ReleasedClass], withheld: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Count clips as `staged_counts` does.
+
+    Args:
+        clips: the clips whose contents are known.
+        classes: the release's classes.
+        withheld: the split of each clip whose contents are withheld.
+    """
+    videos: set[str] = set()
+    groups: Counter[tuple[str | None, ...]] = Counter((None, split) for split in withheld)
+    for clip in clips:
+        videos.add(clip.video_id)
+        flags = clip.mime_artist, clip.object_relevant, clip.scene_relevant
+        groups[clip.label, clip.split, *flags] += 1
+    return _counts(((*key, number) for key, number in groups.items()), classes, len(videos))
+
+
 def _counts(
-    groups: Iterable[tuple[str | None, str, str | None, str | None, str | None, int]],
-    classes: Iterable[ReleasedClass],
-    videos: int,
-) -> dict[str, object]:
+    groups: Iterable[tuple[Any, ...]], classes: Iterable[ReleasedClass], videos: int
+) -> dict[str, Any]:
     sizes = {c.name: c.object_size for c in classes}
     splits: dict[str, int] = {}
     per_class = dict.fromkeys(sorted(sizes), 0)
