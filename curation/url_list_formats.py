@@ -25,7 +25,8 @@ from mimecurate.errors import Problem
 _MAX_UNUSED_KEYS = 64
 _WORDS = ("url", "start", "end")
 _WORD = re.compile(rf"[^{BLANKS}]+")
-_TWO_NUMBERS = re.compile(r'[,;]"?[\d.:]+"?[,;]"?[\d.:]+')
+_LINK_AND_TIMES = re.compile(r"[ \t]*https?://\S*[ \t]+\S", re.IGNORECASE)
+_TWO_NUMBERS = re.compile(r'[,;]"?[\d.:]+"?[,;]"?[\d.:]+"?(?:[,;]|$)')
 
 
 def read_rows(lines: Lines) -> Rows:
@@ -44,7 +45,7 @@ def read_rows(lines: Lines) -> Rows:
             yield Problem("a JSON array; write one object per line (JSON Lines)", number, 1)
         elif split_header(text)[0]:
             yield from read_csv(item, lines)
-        elif _TWO_NUMBERS.search(text):
+        elif _TWO_NUMBERS.search(text) and not _LINK_AND_TIMES.match(text):
             yield Problem(
                 "the first line is no header; begin with "
                 "label,youtube_id,time_start,time_end,split or url,start,end",

@@ -128,6 +128,12 @@ def test_text_with_and_without_times() -> None:
     ]
 
 
+def test_text_whose_links_look_like_rows() -> None:
+    for link in ("https://a.example/,1,5", "https://a.example/a;0;1;b"):
+        assert requests(read(f"{link} 0:01 0:05\n".encode()))[0].url == link
+    assert len(requests(read(b"https://a.example/news,0,1234.html\n"))) == 1
+
+
 def test_the_mimetics_list(shared: Path) -> None:
     path = shared / "mimetics-v1.0" / "mimetics_v1.0.csv"
     with path.open("rb") as stream:
