@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from mimecurate.schemas.times import format_seconds
 
 YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_SAFE_VIDEO_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}")
+_SAFE_VIDEO_ID = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,80}(?<!\.)")
 _YOUTUBE_HOSTS = {"youtube.com", "youtube-nocookie.com", "youtu.be"}
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "init": "Make a workspace.",
     "fetch": "Fetch and trim the clips of a list.",
     "clips": "List, show, verify and export clips.",
+    "evaluate": "Score predictions against a release.",
     "config": "Show every setting, its value and where it comes from.",
     "demo": "Run the whole loop on this machine, offline.",
     "completion": "Print the shell's completion script.",
@@ -77,7 +78,7 @@ def _database_trouble(error: Exception) -> str | None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mimecurate")
 def cli() -> None:
-    r"""Curate, annotate, version and evaluate out-of-context action videos.
+    """Curate, annotate, version and evaluate out-of-context action videos.
 
     \b
     Example:

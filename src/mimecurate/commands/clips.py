@@ -56,7 +56,7 @@ def list_(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    r"""List clips, with what is known of each.
+    """List clips, with what is known of each.
 
     \b
     Example:
@@ -114,7 +114,7 @@ def show(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    r"""Show clips: what is known, and a contact sheet of evenly spaced frames.
+    """Show clips: what is known, and a contact sheet of evenly spaced frames.
 
     The sheet is drawn in the terminal where that can show colours, else written as a PNG.
 
@@ -162,7 +162,7 @@ def verify(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    r"""Prove that every clip in the database is there, whole.
+    """Prove that every clip in the database is there, whole.
 
     Checks each file's checksum and decodes it to the end. A clip that fails is struck from the
     database's media, with the reason, so that the next fetch gets it again.
@@ -208,7 +208,7 @@ def verify(
 )
 @json_option
 def duplicates(workspace: Path, max_distance: int, as_json: bool) -> None:
-    r"""Find clips that show the same thing.
+    """Find clips that show the same thing.
 
     The same file, overlapping times of one video, or frames that are nearly the same (perceptual
     hash), across videos and within one. Nothing is changed.
@@ -256,7 +256,7 @@ def duplicates(workspace: Path, max_distance: int, as_json: bool) -> None:
 )
 @json_option
 def export(workspace: Path, layout: str, out: Path, as_json: bool, **wanted: str | None) -> None:
-    r"""Lay fetched clips out in class folders.
+    """Lay fetched clips out in class folders.
 
     `kinetics`: OUT/<class>/<clip_id>.mp4, as hard links where the file system has them.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @workspace_option
 @json_option
 def command(workspace: Path, as_json: bool) -> None:
-    r"""Show every setting, its value and where it comes from.
+    """Show every setting, its value and where it comes from.
 
     A setting is taken from the command's option, else from the environment, else from
     mimecurate.toml in the workspace, else it has its default.

@@ -31,7 +31,7 @@ MARK = "made-by-demo"
     help="A folder of MP4 files to fetch as well; each file's name is its class.",
 )
 def command(out: Path, also: Path | None) -> None:
-    r"""Run the whole loop on this machine, offline.
+    """Run the whole loop on this machine, offline.
 
     Draws small films, serves them over loopback beside links that are dead, busy or broken, fetches
     a list that names them all, and shows what came of it. Every number is measured in this run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mimecurate.schemas.release import Release
 
 _LARGE_BYTES = 1 << 27
+_LONG_RESAMPLING = 1 << 26
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -75,7 +77,7 @@ _OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--self-check", is_flag=True, help="Rebuild the paper's own numbers, and stop.")
 @workspace_option
 def command(predictions: tuple[Path, ...], **options: Any) -> None:
-    r"""Score predictions against a release.
+    """Score predictions against a release.
 
     Prints the tables of the Mimetics paper for one or more prediction files, with intervals that
     know that clips of one video are not independent, and tests for every pair of systems. A file
@@ -154,8 +156,10 @@ def _report(
     from mimecurate.evaluation.superclasses import read_superclasses
 
     subsets, superclasses = options["subsets"], options["superclasses"]
-    return build_report(
-        _read(predictions, options["names"], options["classes"]),
+    found = _read(predictions, options["names"], options["classes"])
+    build = partial(
+        build_report,
+        found,
         release,
         policy=Policy(options["missing"], options["duplicates"], options["nan"]),
         available=available,
@@ -166,6 +170,10 @@ def _report(
         resamples=options["resamples"],
         seed=options["seed"],
     )
+    if len(found) * len(release.clips) * options["resamples"] < _LONG_RESAMPLING:
+        return build()
+    with progress("resampling", options["resamples"], unit="resamples") as bar:
+        return build(on_progress=bar.advance)
 
 
 def _read(paths: Sequence[Path], names: Sequence[str], classes: Path | None) -> list[Predictions]:

@@ -61,7 +61,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Fetch and trim the clips of a list.
+    """Fetch and trim the clips of a list.
 
     Each clip ends up verified in the workspace, or is recorded with the reason why not. Only the
     bytes that the clips need are downloaded. Run the same line again after a crash, a full disk or

@@ -17,7 +17,7 @@ from mimecurate.console import say
     help="Class list: a name per line, or CSV with name[,object_size][,scene][,definition].",
 )
 def command(directory: Path, classes: Path | None) -> None:
-    r"""Make a workspace.
+    """Make a workspace.
 
     Makes the folder, its database, a place for clips, and a settings file in which every setting
     stands at its default, commented out. Running it again changes nothing that is there; a class
