@@ -19,7 +19,7 @@ from mimecurate.evaluation.metrics import METRICS
 from mimecurate.evaluation.statistics import CONFIDENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,7 +84,12 @@ def mean_statistic(
 
 
 def bootstrap(
-    statistics: Sequence[Statistic], num_videos: int, *, resamples: int, seed: int
+    statistics: Sequence[Statistic],
+    num_videos: int,
+    *,
+    resamples: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Compute statistics on the same resamples of the source videos.
 
@@ -93,6 +98,7 @@ def bootstrap(
         num_videos: how many videos there are; each resample draws as many, with replacement.
         resamples: how many times.
         seed: of the random generator; the same seed gives the same draws on any machine.
+        on_progress: called with how many resamples more are done.
 
     Returns:
         For each statistic its values, the resamples along the last axis; NaN where a resample
@@ -108,7 +114,11 @@ def bootstrap(
         return [statistic(weights) for statistic in statistics]
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        blocks = list(pool.map(block, range(len(widths))))
+        blocks = []
+        for width, found in zip(widths, pool.map(block, range(len(widths))), strict=True):
+            blocks.append(found)
+            if on_progress is not None:
+                on_progress(width)
     return [np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)]
 
 

@@ -29,7 +29,7 @@ from mimecurate.evaluation.superclasses import (
 from mimecurate.evaluation.targets import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,7 @@ def build_report(
     split: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Score one or more systems against a release.
 
@@ -74,6 +75,7 @@ def build_report(
         split: score one split; None: all clips.
         resamples: of the cluster bootstrap; 0: no intervals and no resampling.
         seed: of the resampling.
+        on_progress: called with how many resamples more are done.
 
     Returns:
         The report.
@@ -104,7 +106,14 @@ def build_report(
     comparisons, differences = compare([(s.name, s.matched) for s in systems], targets)
     if resamples:
         systems, comparisons = add_intervals(
-            systems, parts, comparisons, differences, targets, resamples=resamples, seed=seed
+            systems,
+            parts,
+            comparisons,
+            differences,
+            targets,
+            resamples=resamples,
+            seed=seed,
+            on_progress=on_progress,
         )
     return Report(
         release,

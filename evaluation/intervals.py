@@ -17,7 +17,7 @@ from mimecurate.evaluation.metrics import METRICS, Hits, Scores
 from mimecurate.evaluation.statistics import MIN_VIDEOS, design_effect, wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,6 +53,7 @@ def add_intervals(
     *,
     resamples: int,
     seed: int,
+    on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[System], list[Comparison]]:
     """Resample once for everything, and add the intervals.
 
@@ -64,6 +65,7 @@ def add_intervals(
         targets: the clips.
         resamples: how many.
         seed: of the generator.
+        on_progress: called with how many resamples more are done.
 
     Returns:
         Systems and comparisons in the same order.
@@ -71,7 +73,11 @@ def add_intervals(
     groups = _groups(parts)
     metrics = [_statistic([parts[i][j] for i, j in group], targets) for group in groups]
     samples = bootstrap(
-        [*metrics, *differences], targets.num_videos, resamples=resamples, seed=seed
+        [*metrics, *differences],
+        targets.num_videos,
+        resamples=resamples,
+        seed=seed,
+        on_progress=on_progress,
     )
     by_part: dict[Place, NDArray[np.float32]] = {}
     for group, values in zip(groups, samples, strict=False):

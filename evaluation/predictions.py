@@ -106,7 +106,10 @@ def load_predictions(
         raise refusal(str(path), f"can't be read: {error.strerror}") from error
     with ThreadPoolExecutor(1) as pool:  # hashing takes longer than reading, and no lock
         digest = pool.submit(_sha256, path)
-        table = _read(path, head)
+        try:
+            table = _read(path, head)
+        except MemoryError as error:
+            raise refusal(path.name, "does not fit into memory") from error
     if classes is not None:
         table = _named(table, classes, path.name)
     return _checked(table, name or path.stem, path.name, digest.result())

@@ -83,6 +83,8 @@ def rows_to_table(
         name: the file's, for messages.
         file_bytes: its size.
     """
+    if not rows:
+        raise refusal(name, "holds no clips: nothing to score")
     named = [isinstance(scores, Members) for _, scores in rows]
     if any(named) and not all(named):
         raise refusal(name, "gives some clips a list and others an object of scores")

@@ -6,13 +6,14 @@ any memory is given.
 
 from __future__ import annotations
 
+import ast
+import os
 import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from mimecurate.evaluation.score_table import ScoreTable, as_scores, check_size, refusal
 
@@ -24,7 +25,22 @@ if TYPE_CHECKING:
 _FIELDS = ("clip_ids", "class_names", "scores")
 _LOCAL_HEADER = struct.Struct("<26xHH")
 _MAX_HEADER = 10_000
+_HEADER_SIZES = {
+    b"\x93NUMPY\x01\x00": struct.Struct("<H"),
+    b"\x93NUMPY\x02\x00": struct.Struct("<I"),
+    b"\x93NUMPY\x03\x00": struct.Struct("<I"),
+}
 _MAX_NAMES_BYTES = 1 << 28
+_DAMAGED = (  # what zipfile raises on archives that make no sense
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    LookupError,
+    RuntimeError,
+    ValueError,
+)
 
 
 def read_npz(path: Path, name: str) -> ScoreTable:
@@ -45,7 +61,7 @@ def read_npz(path: Path, name: str) -> ScoreTable:
             clip_ids, class_names, scores = (
                 _read_member(file, archive, members[field], name, field) for field in _FIELDS
             )
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise refusal(name, f"is a damaged archive: {error}") from error
     return ScoreTable(
         _texts(clip_ids, name, "clip_ids"),
@@ -57,11 +73,12 @@ def read_npz(path: Path, name: str) -> ScoreTable:
 def _read_member(
     file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, field: str
 ) -> NDArray[Any]:
-    if info.flag_bits & 1:
-        raise refusal(name, f"{field} is encrypted")
+    if info.flag_bits & 1 or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise refusal(name, f"{field} is encrypted, or packed in another way than NumPy packs")
     with archive.open(info) as member:
         shape, fortran, dtype = _header(member, name, field)
-        _check_declared(info, shape, dtype, member.tell(), name, field)
+        file_bytes = os.fstat(file.fileno()).st_size
+        _check_declared(info, shape, dtype, member.tell(), file_bytes, name, field)
         if info.compress_type == zipfile.ZIP_STORED:
             # Straight from the file: the archive's own reader copies in small pieces.
             file.seek(info.header_offset)
@@ -77,22 +94,27 @@ def _read_member(
 
 
 def _header(member: Any, name: str, field: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an array: a Python dict as text, of literals only."""
+    magic = member.read(8)
+    size = _HEADER_SIZES.get(magic)
+    length = size.unpack(member.read(size.size))[0] if size else 0
+    if not 0 < length <= _MAX_HEADER:
+        raise refusal(name, f"{field} is no NumPy array")
     try:
-        version = npy.read_magic(member)
-        if version not in {(1, 0), (2, 0)}:
-            raise ValueError(f"version {version} of the format")
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(member, max_header_size=_MAX_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        message = str(error).splitlines()[0][:120]
-        raise refusal(name, f"{field} is no NumPy array: {message}") from error
+        header = ast.literal_eval(member.read(length).decode("utf-8"))
+        shape, fortran, descr = header["shape"], header["fortran_order"], header["descr"]
+        dtype = np.dtype(descr) if isinstance(descr, str) else np.dtype(object)
+    except (ValueError, TypeError, LookupError, SyntaxError, RecursionError, MemoryError) as error:
+        raise refusal(name, f"{field} is no NumPy array: its header is malformed") from error
     if dtype.hasobject:
         raise refusal(
             name,
             f"{field} is an array of Python objects, which only unpickling could read",
             hint=f"Save it as np.array({field}, dtype={'float' if field == 'scores' else 'str'}).",
         )
-    return shape, fortran, dtype
+    if not (isinstance(shape, tuple) and all(type(n) is int for n in shape)):
+        raise refusal(name, f"{field} is no NumPy array: its shape is malformed")
+    return shape, fortran is True, dtype
 
 
 def _check_declared(
@@ -100,6 +122,7 @@ def _check_declared(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     header_bytes: int,
+    file_bytes: int,
     name: str,
     field: str,
 ) -> None:
@@ -112,7 +135,7 @@ def _check_declared(
         )
     if field == "scores":
         rows, columns = shape if len(shape) == 2 else (_count(shape), 1)
-        check_size(name, rows, columns, dtype.itemsize, info.compress_size)
+        check_size(name, rows, columns, dtype.itemsize, file_bytes)
     elif declared > _MAX_NAMES_BYTES:
         raise refusal(name, f"{field} declares {declared} bytes of names")
 

@@ -221,13 +221,13 @@ def _gaps(report: Report) -> Table:
     rows = []
     for name, words in _GAP_WORDS.items():
         gaps = [system.gaps.get(name) for system in report.systems]
-        if any(gaps):
-            rows.append(
-                (words, *(_number(g.top1, g.ci.get("top1")) if g else NOTHING for g in gaps))
-            )
+        counts = [(g.clips_inside, g.clips_outside) for g in gaps if g]
+        if counts:
+            cells = [_number(g.top1, g.ci.get("top1")) if g else NOTHING for g in gaps]
+            rows.append((words, *map(str, max(counts)), *cells))
     return Table(
         "In context minus out of context, global top-1 (points)",
-        ("", *_names(report)),
+        ("", "#in", "#out", *_names(report)),
         tuple(rows),
     )
 
