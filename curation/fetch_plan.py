@@ -60,6 +60,8 @@ class Plan:
     present: int = 0
     failed_before: int = 0
     """Failed for good in an earlier run, not asked again."""
+    withdrawn: int = 0
+    """Taken down from a release; never fetched again."""
     to_fetch: int = 0
     to_fetch_videos: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Plan:
     @property
     def duplicates(self) -> int:
         """Requests that repeat an earlier line."""
-        return self.lines - self.clips
+        return self.lines - self.clips - self.withdrawn
 
     def add_problem(self, problem: Problem) -> None:
         """Count a problem, and keep it while there are few."""
@@ -104,6 +106,7 @@ def make_plan(
     _stage(db, entries, plan)
     _find_conflicts(db, plan)
     _merge(db)
+    plan.withdrawn = _leave_out_withdrawn(db)
     _find_todo(db, root, retry_failed)
     plan.clips = _count(db, "SELECT count(*) FROM temp.plan")
     plan.videos = _count(db, "SELECT count(DISTINCT video_id) FROM temp.plan")
@@ -246,6 +249,12 @@ def _merge(db: Database) -> None:
     )
     db.execute("CREATE UNIQUE INDEX temp.plan_clip ON plan (clip_id)")
     db.execute("CREATE INDEX temp.plan_place ON plan (state, place)")
+
+
+def _leave_out_withdrawn(db: Database) -> int:
+    with db.atomic():
+        gone = "(SELECT clip_id FROM withdrawals)"
+        return int(db.execute(f"DELETE FROM temp.plan WHERE clip_id IN {gone}").rowcount)
 
 
 def _find_todo(db: Database, root: Path, retry_failed: bool) -> None:

@@ -143,6 +143,17 @@ def test_a_whole_video_that_is_there_is_known_again(space: Workspace) -> None:
     assert (plan.present, plan.to_fetch) == (1, 0)
 
 
+def test_a_withdrawn_clip_is_left_out(space: Workspace) -> None:
+    with space.db.atomic():
+        space.db.execute(
+            "INSERT INTO withdrawals (clip_id, withdrawn_at, reason) "
+            "VALUES ('a_000005_000008', ?, 'the person asked')",
+            [now()],
+        )
+    plan = plan_of(space, f"{HEAD}{A},5,8,x,a,\n{A},9,12,x,a,\n")
+    assert (plan.withdrawn, plan.clips, plan.duplicates, plan.to_fetch) == (1, 1, 0, 1)
+
+
 def test_planning_writes_nothing_to_the_workspace(space: Workspace) -> None:
     plan_of(space, f"{HEAD}{A},5,8,x,a,\n")
     assert space.db.execute("SELECT count(*) FROM clips").fetchone()[0] == 0

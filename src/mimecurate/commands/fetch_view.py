@@ -98,6 +98,8 @@ def show_doubts(plan: Plan) -> None:
         say(f"left out: {problem}")
     if plan.duplicates:
         say(f"{plan.duplicates:,} lines repeat an earlier one; merged")
+    if plan.withdrawn:
+        say(f"{plan.withdrawn:,} clips were withdrawn from a release; left out")
 
 
 def plan_line(plan: Plan) -> str:
@@ -119,6 +121,7 @@ def show_dry_run(plan: Plan, *, as_json: bool) -> None:
         "duplicates": plan.duplicates,
         "present": plan.present,
         "failed_before": plan.failed_before,
+        "withdrawn": plan.withdrawn,
         "to_fetch": plan.to_fetch,
         "to_fetch_videos": plan.to_fetch_videos,
         "notices": plan.notice_count,
