@@ -321,7 +321,10 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]
 
 def _parameters(options: SourceOptions, messages: _Messages) -> dict[str, Any]:
     extractor_args = {
-        site: {name: list(values) for name, values in arguments.items()}
+        site: {
+            name: values.split(",") if isinstance(values, str) else list(values)
+            for name, values in arguments.items()
+        }
         for site, arguments in options.yt_dlp_options.get("extractor_args", {}).items()
     }
     if options.player_client:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import socket
 import time
 from email.utils import formatdate
@@ -12,6 +13,7 @@ import pytest
 from failure_messages import SAID
 from hypothesis import given
 from hypothesis import strategies as st
+from testbed import REPOSITORY
 from youtube_answers import NO_PAGE, REFUSALS, URL, answer_with
 from yt_dlp import DownloadError
 from yt_dlp.networking.common import Response
@@ -39,6 +41,7 @@ from mimecurate.curation.failures import (
 )
 from mimecurate.curation.network_guard import ForbiddenAddressError
 from mimecurate.curation.pacing import Pacer
+from mimecurate.curation.source_types import YT_DLP_OPTIONS
 from mimecurate.curation.sources import SourceOptions, resolve
 from mimecurate.errors import ClipError, Reason
 
@@ -242,3 +245,16 @@ def test_youtubes_own_extractor(case: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.reason is reason, str(caught.value)
     assert set(asked) == {"aaaaaaaaaaa"}
     assert pauses == (["youtube.com"] if case in {"bot", "captcha", "rate"} else [])
+
+
+def test_the_documentation_lists_every_reason() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "failure-reasons.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]+\| (yes|no) \|", page, re.MULTILINE)
+    assert rows == [(reason.value, "yes" if reason.is_temporary else "no") for reason in Reason]
+
+
+def test_the_documentation_lists_every_option_that_is_passed_through() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "failure-reasons.md").read_text("utf-8")
+    listed = re.search(r"\n\n(`age_limit`[^.]+)\n\n", page)
+    assert listed is not None
+    assert re.findall(r"`(\w+)`", listed[1]) == list(YT_DLP_OPTIONS)

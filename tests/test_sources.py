@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -298,6 +301,11 @@ def test_the_player_client_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None
     )
     resolve(URL, options, Pacer(), never)
     assert clients == ["tv", "web_embedded"]
+    clients.clear()
+    in_words = {"youtube": {**NO_PAGE["youtube"], "player_client": "tv,web_embedded"}}
+    options = replace(OPTIONS, yt_dlp_options={"extractor_args": in_words})
+    resolve(URL, options, Pacer(), never)
+    assert clients == ["tv", "web_embedded"]
 
 
 def test_a_failed_extraction_is_asked_again_if_it_may_pass(
@@ -398,6 +406,7 @@ def test_many_threads_resolve_at_once(server: LoopbackServer) -> None:
         pytest.param(SourceOptions(proxy="gopher://a.example:1"), id="proxy"),
         pytest.param(SourceOptions(proxy="/a/b/c"), id="proxy path"),
         pytest.param(SourceOptions(yt_dlp_options={"format": "best["}), id="format"),
+        pytest.param(SourceOptions(yt_dlp_options={"extractor_args": {"a": 1}}), id="arguments"),
         pytest.param(SourceOptions(yt_dlp_options={"allowed_extractors": ["("]}), id="extractors"),
     ],
 )
@@ -412,20 +421,39 @@ def test_options_that_yt_dlp_takes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_to_the_home_folder(
-    server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nothing_of_the_users_yt_dlp_is_run_or_written(
+    server: LoopbackServer, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    plugins = home / ".config" / "yt-dlp" / "plugins" / "evil" / "yt_dlp_plugins" / "extractor"
-    plugins.mkdir(parents=True)
-    (plugins / "evil.py").write_text(f"open({str(home / 'ran')!r}, 'w')")
-    (home / ".config" / "yt-dlp" / "config").write_text("--exec 'touch ran'")
-    monkeypatch.setenv("HOME", str(home))
+    evil = f"open({str(home / 'ran')!r}, 'w')"
+    for folder in (home / ".config" / "yt-dlp" / "plugins" / "evil", tmp_path / "path"):
+        package = folder / "yt_dlp_plugins" / "extractor"
+        package.mkdir(parents=True)
+        (package / "evil.py").write_text(evil)
+    (home / ".config" / "yt-dlp" / "config").write_text(f"--exec 'touch {home / 'ran'}'\n")
     before = sorted(home.rglob("*"))
-    downloader = Downloader(OPTIONS)
-    downloader.close()
-    resolve(server.url("page.html"), replace(OPTIONS, timeout_s=6), Pacer(), never)
+    program = (
+        "import sys; from mimecurate.curation.sources import *\n"
+        "options = SourceOptions(); print(resolve("
+        "sys.argv[1], options, make_pacer(options), lambda: None).extractor)"
+    )
+    search = [str(tmp_path / "path"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": os.pathsep.join(search)}
+    environment["XDG_CONFIG_HOME"] = str(home / ".config")
+    found = subprocess.run(
+        [sys.executable, "-c", program, server.url("page.html")],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (found.stdout, found.stderr) == ("html5\n", "")
     assert sorted(home.rglob("*")) == before
+
+
+def test_a_second_factor_is_not_asked_for_on_the_terminal() -> None:
+    assert downloader_for(OPTIONS).get_info_extractor("Youtube")._get_tfa_info() == ""
 
 
 def test_a_request_outside_of_any_work_is_a_bug() -> None:
