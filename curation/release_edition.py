@@ -21,6 +21,7 @@ from mimecurate.curation.release_read import (
     list_releases,
     load_bundle,
     read_release,
+    show_release,
     version_of,
 )
 from mimecurate.curation.workspace import DATABASE, open_workspace
@@ -163,4 +164,32 @@ def _media(db: Database, workspace: Path, release: Release) -> dict[str, MediaFi
             "SELECT clip_id, path, frames, sha256 FROM media"
         )
         if clip_id in wanted and (workspace / path).is_file()
+    }
+
+
+def show_any(ref: str, workspace: Path) -> dict[str, Any]:
+    """Describe a release of the workspace or an exported one, as ``release show --json`` does.
+
+    Raises:
+        NoSuchReleaseError: the release isn't there.
+        InvalidInputError: the exported release is damaged.
+        WorkspaceError: the workspace can't be read.
+    """
+    if not is_bundle(ref):
+        with open_workspace(workspace, read_only=True) as opened:
+            return show_release(opened.db, find_release(opened.db, ref))
+    edition = _from_bundle(Path(ref))
+    release = edition.release
+    return {
+        "name": release.name,
+        "version": release.version,
+        "digest": release.digest,
+        "parent": release.parent,
+        "created": release.created,
+        "status": release.status,
+        "withheld": len(release.withheld),
+        "origin": edition.origin,
+        "settings": edition.settings,
+        "findings": edition.findings,
+        **edition.counts,
     }

@@ -38,11 +38,14 @@ def stage_listed(
     on_progress: OnProgress | None = None,
 ) -> None:
     """Stage clips as they are read; of those listed twice alike, one."""
+    number = 0
     for number, (place, clip) in enumerate(listed, 1):
         if contradiction := stage_clip(db, clip, place):
             problems.add(Problem(f"{place}: {contradiction}"))
         if on_progress is not None and number % _EVERY == 0:
             on_progress(number, None)
+    if on_progress is not None:
+        on_progress(number, None)
 
 
 def stage_bundle(

@@ -102,7 +102,7 @@ def version_of(row: Row) -> Version:
     return Version(row["major"], row["minor"], row["patch"])
 
 
-def show_release(db: Database, row: Row) -> dict[str, object]:
+def show_release(db: Database, row: Row) -> dict[str, Any]:
     """Describe a release as ``release show --json`` prints it, from the counts kept with it."""
     counts = json.loads(row["counts"])
     withheld = count_withheld(db, row["release_id"])

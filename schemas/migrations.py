@@ -327,7 +327,11 @@ def _closed_with_the_release(table: str) -> tuple[str, ...]:
 
 @migrations()
 def m004_link_checks(db: Database) -> None:
-    """Whether the source of a video was still there, each time somebody asked."""
+    """Whether the source of a video was still there, each time somebody asked.
+
+    `link_evidence` adds what attempts to fetch met. What keeps us out (rate limits, bot checks) is
+    `blocked_us`, and says nothing of the video.
+    """
     _execute(
         db,
         """CREATE TABLE link_checks (
@@ -341,4 +345,16 @@ def m004_link_checks(db: Database) -> None:
         ) STRICT""",
         "CREATE INDEX link_checks_video ON link_checks (video_id, check_id)",
         *frozen("link_checks", "check_id"),
+        "CREATE INDEX attempts_video ON attempts (video_id, at)",
+        """CREATE VIEW link_evidence AS
+            SELECT video_id, at, outcome, reason, message FROM link_checks
+            UNION ALL
+            SELECT video_id, at,
+                CASE WHEN status = 'fetched' OR reason = 'interval_outside' THEN 'ok'
+                    WHEN reason IN ('unavailable', 'private', 'removed') THEN 'gone'
+                    WHEN reason IN ('age_restricted', 'geo_blocked', 'members_only')
+                        THEN 'restricted'
+                    WHEN reason IN ('rate_limited', 'login_required') THEN 'blocked_us'
+                    ELSE 'unknown' END,
+                reason, message FROM attempts""",
     )
