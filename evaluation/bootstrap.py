@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mimecurate.evaluation.metrics import Hits
 
-_BLOCK_ITEMS = 1 << 21
+_BLOCK_ITEMS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +104,8 @@ def bootstrap(
         For each statistic its values, the resamples along the last axis; NaN where a resample
         holds no clip of a set.
     """
-    widest = max((s.sums.shape[0] for s in statistics), default=1)
-    width = max(16, min(500, _BLOCK_ITEMS // max(num_videos, widest, 1)))
+    # By the videos alone: a system's intervals must not depend on what else is computed.
+    width = max(16, min(250, _BLOCK_ITEMS // max(num_videos, 1)))
     widths = [min(width, resamples - first) for first in range(0, resamples, width)]
     seeds = np.random.SeedSequence(seed).spawn(len(widths))
 
