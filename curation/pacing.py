@@ -22,7 +22,7 @@ YOUTUBE_INTERVAL_S = 0.75
 """Between metadata requests to YouTube where nothing else is said; yt-dlp's ``-t sleep`` value."""
 CONNECTIONS_PER_SITE = 4
 FIRST_PAUSE_S = 60.0
-"""Of a site that asks to slow down without saying for how long; doubled each time in a row."""
+"""Where nobody says how long: YouTube, when it asks to slow down; doubled each time in a row."""
 LONGEST_PAUSE_S = 3600.0
 """A longer one is not sat out: the site's videos fail as rate limited, without being asked."""
 

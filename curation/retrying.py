@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.failures import asks_to_slow_down, classify, is_retryable
-from mimecurate.curation.pacing import LONGEST_PAUSE_S
+from mimecurate.curation.pacing import LONGEST_PAUSE_S, site_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mimecurate.curation.pacing import Pacer
+    from mimecurate.errors import ClipError
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +66,21 @@ class Retrier:
         """
         self._check_stopped()  # its exception may have been swallowed on the way here
         clip_error = classify(error, warnings)
-        if asks_to_slow_down(clip_error):
-            self._pacer.pause(host, clip_error.retry_after_s)
         self._failures += 1
+        if asks_to_slow_down(clip_error):
+            self._pacer.pause(host, self._pause_s(clip_error, host))
         too_long = (clip_error.retry_after_s or 0.0) > LONGEST_PAUSE_S
         if too_long or not is_retryable(clip_error) or self._failures > self._policy.retries:
             raise clip_error from error
         wait_s = self._policy.wait_s(self._failures)
         logger.debug("%s: %s; asking again in %.1f s", host, clip_error, wait_s)
         self._pacer.wait(wait_s, self._check_stopped)
+
+    def _pause_s(self, error: ClipError, host: str) -> float | None:
+        """How long to leave a site alone: as it says, else as this policy would wait anyway.
+
+        YouTube, which blocks an address for hours, gets the pacer's own, longer pause: None.
+        """
+        if error.retry_after_s is None and site_of(host) != "youtube.com":
+            return self._policy.wait_s(self._failures)
+        return error.retry_after_s
