@@ -20,6 +20,10 @@ INTERVALS = (("0.5", "2.5"), ("3", "5.5"))
 """Two clips of each film, in seconds."""
 
 
+KINDS = {"": False, "_again": False, "_mime": True}
+"""What a film's name ends in, and whether it is mimed: on a stage, without object or scene."""
+
+
 @dataclass(frozen=True, slots=True)
 class Film:
     """One film of the demo, and what is true of it."""
@@ -28,28 +32,30 @@ class Film:
     label: str
     is_mime: bool
     """Played on a stage, with neither the object nor the scene of the action."""
+    split: str
+    """``train``: what the demo's baseline has seen; ``test``: the rest."""
 
 
 def make_films(folder: Path, on_progress: Callable[[], None] = lambda: None) -> tuple[Film, ...]:
-    """Draw each action twice: in its usual place with its object, and mimed on a stage.
+    """Draw each action by two people in its usual place with its object, and mimed on a stage.
 
     A film that is there already is not drawn again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     films = []
     for index, action in enumerate(ACTIONS):
-        for is_mime in (False, True):
-            name = f"{action.split(' (')[0].replace(' ', '_')}{'_mime' if is_mime else ''}.mp4"
+        for place, (ending, is_mime) in enumerate(KINDS.items()):
+            name = f"{action.split(' (')[0].replace(' ', '_')}{ending}.mp4"
             spec = SceneSpec(
                 action=action,
-                person=(index + 2 * is_mime) % len(PEOPLE),
+                person=(index + 2 * place) % len(PEOPLE),
                 is_mime=is_mime,
                 with_object=not is_mime,
                 with_scene=not is_mime,
             )
             if not (folder / name).exists():
                 make_scene(folder / name, spec)
-            films.append(Film(name, action, is_mime))
+            films.append(Film(name, action, is_mime, "test" if ending else "train"))
             on_progress()
     return tuple(films)
 
@@ -69,7 +75,7 @@ def write_list(
         The number of entries.
     """
     rows = [
-        (server.url(film.name), start, end, film.label, video_id_of(film))
+        (server.url(film.name), start, end, film.label, video_id_of(film), film.split)
         for film in films
         for start, end in INTERVALS
     ]
@@ -77,11 +83,11 @@ def write_list(
         link = server.root / clip.name
         if not link.exists():
             link.symlink_to(clip.resolve())
-        rows.append((server.url(clip.name), "2", "7", clip.stem, clip.stem))
-    rows += _troubles(films[0], server)
+        rows.append((server.url(clip.name), "2", "7", clip.stem, clip.stem, ""))
+    rows += ((*trouble, "") for trouble in _troubles(films[0], server))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("url", "start", "end", "label", "video_id"))
+        writer.writerow(("url", "start", "end", "label", "video_id", "split"))
         writer.writerows(rows)
     return len(rows)
 

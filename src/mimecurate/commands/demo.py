@@ -40,7 +40,7 @@ def command(out: Path, also: Path | None) -> None:
     Example:
       mimecurate demo --out /tmp/demo
     """
-    from mimecurate.curation.demo_films import make_films, write_list
+    from mimecurate.curation.demo_films import KINDS, make_films, write_list
     from mimecurate.curation.loopback import LoopbackServer
     from mimecurate.curation.sample_actions import ACTIONS
     from mimecurate.curation.workspace import open_workspace
@@ -48,7 +48,7 @@ def command(out: Path, also: Path | None) -> None:
     _make_room(out)
     served = out / "served"
     real = tuple(sorted(also.glob("*.mp4"))) if also else ()
-    with progress("drawing films", 2 * len(ACTIONS), unit="films") as bar:
+    with progress("drawing films", len(KINDS) * len(ACTIONS), unit="films") as bar:
         films = make_films(served, bar.advance)
     with LoopbackServer(served) as server, open_workspace(out) as workspace:
         count = write_list(out / "list.csv", films, server, real)
@@ -56,6 +56,11 @@ def command(out: Path, also: Path | None) -> None:
         _fetch(workspace, out / "list.csv")
         say("\n2. Look at them\n")
         _show_clips(workspace, films)
+        say("\n3. Freeze a release\n")
+        _release(workspace, films)
+        say("\n4. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
+        _score(workspace)
+    say(f"\nIt is all in {out}; try: mimecurate clips list -w {out}")
 
 
 def _make_room(out: Path) -> None:
@@ -116,3 +121,27 @@ def _show_clips(workspace: Workspace, films: tuple[Film, ...]) -> None:
     if sys.stdout.isatty():
         draw_in_terminal(sheet.crop((0, 0, sheet.width, sheet.height // 4)))
     say(f"{target}: {len(seen)} clips, eight frames each")
+
+
+def _release(workspace: Workspace, films: tuple[Film, ...]) -> None:
+    from mimecurate.commands.demo_scores import NAME, VERSION, freeze_release
+
+    digest = freeze_release(workspace, films)
+    say(f"{NAME}@{VERSION}, digest {digest}")
+
+
+def _score(workspace: Workspace) -> None:
+    from mimecurate.commands.demo_scores import NAME, VERSION, score_by_nearest_frame
+    from mimecurate.curation.release_read import load_release
+    from mimecurate.evaluation.evaluate import build_report
+    from mimecurate.evaluation.predictions import load_predictions
+    from mimecurate.evaluation.report_html import write_report
+    from mimecurate.evaluation.table_formats import as_text
+
+    scores = score_by_nearest_frame(workspace.db, workspace.root / "nearest_frame.npz")
+    release = load_release(f"{NAME}@{VERSION}", workspace.root)
+    report = build_report([load_predictions(scores)], release)
+    click.echo(as_text(report))
+    page = workspace.root / "report.html"
+    write_report(report, page, workspace.clips_dir)
+    say(f"{page}: the same as a page, with the clips that it gets wrong playing in it")
