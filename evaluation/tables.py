@@ -147,15 +147,12 @@ def _row(report: Report, name: str) -> tuple[str, ...]:
 
 def _subsets(report: Report) -> Table:
     names = [name for name in report.targets.subsets if name not in _BY_SIZE]
-    rows = [
-        (
-            SUBSET_WORDS.get(name, name),
-            str(int(report.targets.subsets[name].sum())),
-            str(max(s.subsets[name].videos for s in report.systems)),
-            *_row(report, name),
-        )
-        for name in names
-    ]
+    rows = []
+    for name in names:
+        videos = max(s.subsets[name].videos for s in report.systems)
+        words = SUBSET_WORDS.get(name, name) + (" (too few)" if videos < MIN_VIDEOS else "")
+        clips = str(int(report.targets.subsets[name].sum()))
+        rows.append((words, clips, str(videos), *_row(report, name)))
     return Table(
         "Global top-1 (%), as Table 7 of the paper",
         ("", "#clips", "#videos", *_names(report)),

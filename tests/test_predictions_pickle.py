@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scoring import make_predictions, make_release, true_columns
+from testbed import need
 from torch_pickles import Tensor, samples, stand_in_for_torch, storage_bytes
 
 from mimecurate.errors import InvalidInputError
@@ -21,6 +22,7 @@ from mimecurate.evaluation.safe_unpickle import UnsafePickleError, safe_unpickle
 if TYPE_CHECKING:
     from pathlib import Path
 
+HAS_TORCH = find_spec("torch") is not None  # asked before a fixture puts a stand-in there
 RELEASE = make_release(20)
 PREDICTIONS = make_predictions(RELEASE, ways=9)
 LABELS = true_columns(RELEASE, PREDICTIONS)
@@ -292,9 +294,9 @@ def test_a_damaged_pickle_is_read_or_refused(data: st.DataObject, protocol: int)
         assert words, content
 
 
-@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
 def test_what_torch_itself_pickles_is_read(dtype: str, tmp_path: Path) -> None:
+    need("torch", HAS_TORCH, "torch is not installed")
     code = (
         "import sys, pickle, torch\n"
         f"score = (torch.arange(12).to(torch.{dtype}) / 4).reshape(3, 4)\n"

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from scoring import make_predictions, make_release
+
+from mimecurate.evaluation.evaluate import build_report
+from mimecurate.evaluation.frames import Evaluation, evaluate
+from mimecurate.evaluation.report_json import report_json
+from mimecurate.evaluation.subset_file import read_subsets
+from mimecurate.evaluation.table_formats import as_latex, as_markdown, as_text, csv_rows
+from mimecurate.evaluation.tables import report_tables
+
+if TYPE_CHECKING:
+    from mimecurate.evaluation.report import Report
+
+RELEASE = make_release(60)
+
+GOLDEN = Path(__file__).parent / "golden" / "evaluate.txt"
+
+
+def make_report() -> Report:
+    """Make a report in which every table has something to say."""
+    good = make_predictions(RELEASE, "good", skill=2.5)
+    poor = make_predictions(RELEASE, "poor", ways=50, skill=0.5, seed=3)
+    return build_report(
+        [good, poor],
+        RELEASE,
+        superclasses={"archery": "aiming", "bowling": "aiming"},
+        predicates={"late": lambda clip, size: clip.start_ms > 30_000},
+        available=frozenset(clip.clip_id for clip in RELEASE.clips),
+        availability="available.txt",
+        resamples=500,
+    )
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return make_report()
+
+
+def test_the_terminal_reads_as_it_did(report: Report) -> None:
+    expected = GOLDEN.read_text("utf-8")
+    assert as_text(report) + "\n" == expected, "a wanted change? refresh it: python " + __file__
+
+
+def test_tables_with_nothing_to_say_are_left_out() -> None:
+    bare = replace(
+        RELEASE,
+        clips=tuple(
+            replace(c, mime_artist=None, object_relevant=None, scene_relevant=None)
+            for c in RELEASE.clips
+        ),
+        classes=(),
+    )
+    report = build_report([make_predictions(RELEASE)], bare, resamples=0)
+    titles = [table.title for table in report_tables(report)]
+    assert len(titles) == 2
+    assert "Table 8" not in " ".join(titles)
+    assert "[" not in as_text(report).partition("Policy")[0]
+
+
+def test_numbers_have_one_decimal(report: Report) -> None:
+    for table in report_tables(report):
+        for row in table.rows:
+            for text in row[table.text_columns :]:
+                for number in re.findall(r"\d+\.\d+", text.replace("<0.001", "")):
+                    assert len(number.partition(".")[2]) == (3 if "p" in table.header else 1) or (
+                        "p" in table.header and len(number.partition(".")[2]) == 1
+                    )
+
+
+def test_markdown_is_escaped_and_has_every_table(report: Report) -> None:
+    text = as_markdown(report)
+    tables = report_tables(report)
+    assert text.count("| :-- |") == len(tables)
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| good")}
+    assert widths
+    hostile = make_predictions(RELEASE, "a|b*<script>`")
+    text = as_markdown(build_report([hostile], RELEASE, resamples=0))
+    assert r"a\|b\*\<script\>\`" in text
+    assert "<script>" not in text
+
+
+def test_latex_is_escaped_and_balanced(report: Report) -> None:
+    text = as_latex(report)
+    assert (
+        text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == len(report_tables(report))
+    )
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert not re.search(r"(?<!\\)[%#_]", body)
+    hostile = make_predictions(RELEASE, r"50%_a&b\input{x}")
+    text = as_latex(build_report([hostile], RELEASE, resamples=0))
+    assert r"50\%\_a\&b\textbackslash{}input\{x\}" in text
+
+
+def test_csv_has_every_number_unrounded(report: Report) -> None:
+    header, rows = csv_rows(report)
+    assert {len(row) for row in rows} == {len(header)}
+    named = [dict(zip(header, row, strict=True)) for row in rows]
+    system = report.systems[0]
+    found = {(row["kind"], row["name"]): row for row in named if row["system"] == "good"}
+    assert found["subset", "all"]["mean_ap"] == system.overall.mean_ap
+    assert found["subset", "late"]["clips"] == system.subsets["late"].clips
+    assert found["class", "archery"]["mean_ap"] == system.per_class["archery"].ap
+    assert found["lowest", "all"]["top1"] == found["highest", "all"]["top1"]
+    assert found["superclass", "by superclass"]["classes"] == 4
+
+
+def test_frames_hold_what_the_report_holds(report: Report) -> None:
+    found = Evaluation(report)
+    document = report_json(report)
+    assert list(found.overall.index) == ["good", "poor"]
+    assert found.overall.loc["good", "mean_ap"] == document["systems"][0]["overall"]["mean_ap"]
+    assert len(found.subsets) == 2 * 12
+    assert len(found.per_class) == 2 * 5
+    assert len(found.superclasses) == 4
+    assert found.splits.empty
+    assert len(found.clips) == 120
+    assert found.clips["rank"].tolist()[:60] == report.systems[0].matched.rank.tolist()
+    right = found.clips[found.clips["rank"] == 1]
+    assert (right["class"] == right["predicted"]).all()
+    assert len(found.gaps) == 6
+    assert len(found.comparisons) == len(report.comparisons)
+    assert found.comparisons["p_adjusted"].between(0, 1).all()
+    assert "difference_low" in found.comparisons.columns
+    assert repr(found) == as_text(report)
+
+
+def test_three_lines_in_a_notebook(tmp_path: Path) -> None:
+    import mimecurate
+
+    frame = Evaluation(build_report([make_predictions(RELEASE)], RELEASE, resamples=0))
+    assert frame.report.systems[0].name == "model"
+    predictions = make_predictions(RELEASE, "one")
+    (tmp_path / "subsets.toml").write_text('[mimes]\nmime_artist = "yes"\n')
+    (tmp_path / "super.csv").write_text("archery,aiming\n")
+    (tmp_path / "available.txt").write_text("\n".join(predictions.clip_ids))
+    result = mimecurate.evaluate(
+        {"mine": predictions, "again": predictions},
+        RELEASE,
+        subsets=tmp_path / "subsets.toml",
+        superclasses=tmp_path / "super.csv",
+        available=tmp_path / "available.txt",
+        resamples=20,
+    )
+    assert list(result.overall.index) == ["mine", "again"]
+    assert "mimes" in set(result.subsets["subset"])
+    assert read_subsets(tmp_path / "subsets.toml")
+
+
+def test_a_policy_that_there_is_not_is_misuse() -> None:
+    with pytest.raises(ValueError, match="missing = 'ignore' must be wrong or exclude or error"):
+        evaluate(make_predictions(RELEASE), RELEASE, missing="ignore")
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(as_text(make_report()) + "\n", "utf-8")
