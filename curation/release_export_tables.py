@@ -18,7 +18,7 @@ from mimecurate.schemas.digest import row_hash
 from mimecurate.schemas.times import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mimecurate.curation.release_edition import Edition
@@ -112,19 +112,33 @@ def write_jsonl(path: Path, clips: Iterable[ReleasedClip]) -> None:
             stream.write(json.dumps(clip_record(clip), ensure_ascii=False) + "\n")
 
 
-def write_clips_parquet(path: Path, clips: Iterable[ReleasedClip], about: dict[str, str]) -> None:
-    """Write clips as parquet; ``about`` becomes the file's metadata."""
+def write_clips_parquet(
+    path: Path,
+    clips: Iterable[ReleasedClip],
+    about: dict[str, str],
+    more: Mapping[str, Callable[[ReleasedClip], str]] | None = None,
+) -> None:
+    """Write clips as parquet.
+
+    Args:
+        path: the file.
+        clips: its rows.
+        about: becomes the file's metadata.
+        more: text columns before the others, and what they hold of a clip.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    extra = dict(more or {})
     fields = [
         pa.field(name, pa.int64() if name.endswith("_ms") else pa.string())
-        for name in RECORD_FIELDS
+        for name in (*extra, *RECORD_FIELDS)
     ]
     schema = pa.schema(fields, metadata=about)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in _batches(clips):
-            writer.write_table(pa.Table.from_pylist([clip_record(c) for c in batch], schema))
+            rows = [{n: of(c) for n, of in extra.items()} | clip_record(c) for c in batch]
+            writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
 def _batches(clips: Iterable[ReleasedClip]) -> Iterator[list[ReleasedClip]]:
