@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,9 +168,10 @@ def needed_bytes(path: Path) -> int:
 
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
-        origin = (video.start_time or 0) * video.time_base
+        tick = video.time_base or Fraction(1)
+        origin = (video.start_time or 0) * tick
         first = last = None
-        container.seek(int((START_S + float(origin)) / video.time_base), stream=video)
+        container.seek(int((START_S + float(origin)) / tick), stream=video)
         for packet in container.demux(video, audio):
             if packet.pts is None or packet.pos is None:
                 continue

@@ -27,8 +27,9 @@ def crawler(url: str, start_s: float, end_s: float, folder: Path) -> None:
     """Download the whole video, then decode from its beginning: what the Kinetics crawlers do."""
     whole = folder / "whole.mp4"
     urllib.request.urlretrieve(url, whole)
-    arguments = ["-i", whole, "-ss", str(start_s), "-t", str(end_s - start_s)]
-    _ffmpeg(*arguments, "-c:v", "libx264", "-c:a", "copy", "-threads", "1", folder / "clip.mp4")
+    cut = ("-ss", str(start_s), "-t", str(end_s - start_s))
+    coding = ("-c:v", "libx264", "-c:a", "copy", "-threads", "1")
+    _ffmpeg("-i", whole, *cut, *coding, folder / "clip.mp4")
 
 
 def yt_dlp_sections(url: str, start_s: float, end_s: float, folder: Path) -> None:

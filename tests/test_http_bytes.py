@@ -311,8 +311,9 @@ def test_retry_after_is_obeyed_by_all(server: LoopbackServer, date: bool) -> Non
 def test_a_rate_limit_without_a_time_pauses_the_site(server: LoopbackServer) -> None:
     pauses: list[tuple[str, float]] = []
     pacer = Pacer(on_pause=lambda *pause: pauses.append(pause))
+    options = replace(OPTIONS, retries=0, backoff_s=0.5, backoff_max_s=1)
     with pytest.raises(ClipError) as caught:
-        open_url(server.url("a.mp4", "429"), replace(OPTIONS, retries=0, backoff_s=0.5), pacer)
+        open_url(server.url("a.mp4", "429"), options, pacer)
     assert caught.value.reason is Reason.RATE_LIMITED
     ((site, seconds),) = pauses
     assert site == "127.0.0.1"
