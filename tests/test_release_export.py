@@ -35,7 +35,8 @@ RELEASED = (
 PRESENT = {c.clip_id for c in (CLIPS[0], CLIPS[3], RELEASED[4])}
 DATASETS = """
 import json, sys
-from datasets import Video, load_dataset
+from datasets import Video, config, load_dataset
+config.TORCHCODEC_AVAILABLE = False  # nothing is decoded, and torchcodec wants torch
 bundle, folder, cache = sys.argv[1:]
 read = load_dataset(bundle, cache_dir=cache)
 videos = load_dataset("videofolder", data_dir=folder, cache_dir=cache)
