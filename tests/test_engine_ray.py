@@ -21,13 +21,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fetching import counters, fetch
 from testbed import need
 
 from mimecurate.curation import engine
+from mimecurate.curation.samples import VideoSpec
 from mimecurate.errors import ClipError, MimecurateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from testbed import SampleMaker
+
+    from mimecurate.curation.loopback import LoopbackServer
 
 evaluate: Callable[[str], Any] = builtins.eval
 OS = "__import__('os')"
@@ -242,3 +248,19 @@ def test_a_function_that_workers_lack_ends_the_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "only_here", module)
     with pytest.raises(MimecurateError, match=r"every node.*No module named 'only_here'"):
         list(engine.map(module.work, [1, 2, 3], workers=2, engine="ray"))
+
+
+def test_fetch_works_on_the_cluster(
+    sample: SampleMaker, loopback: LoopbackServer, tmp_path: Path
+) -> None:
+    source = sample(VideoSpec(seconds=4, width=96, height=96))
+    for name in "abc":
+        (loopback.root / f"{name}.mp4").symlink_to(source.path)
+    urls = tmp_path / "list.txt"
+    names = ("a.mp4", "b.mp4", "c.mp4", "gone.mp4")
+    urls.write_text("".join(f"{loopback.url(name)} 1 3\n" for name in names))
+    done = fetch(tmp_path / "w", urls, "--engine", "ray", timeout_s=150)
+    assert (done.report["fetched"], done.report["by_reason"]) == (3, {"unavailable": 1})
+    for clip in done.report["clips"]:
+        if clip["path"]:
+            assert counters(tmp_path / "w" / clip["path"]) == source.numbers_between(1000, 3000)
