@@ -93,7 +93,7 @@ def test_init_makes_a_workspace_and_reads_classes(tmp_path: Path) -> None:
 
 def test_a_wrong_class_list_names_every_line(tmp_path: Path) -> None:
     classes = tmp_path / "classes.csv"
-    classes.write_text("name,object_size,scene\na,huge,\n,,\nb,,maybe\nc,,\nc,,\n", "utf-8")
+    classes.write_text("name,object_size,scene\na,huge,\n,large,\nb,,maybe\nc,,\nc,,\n", "utf-8")
     result = CliRunner().invoke(cli, ["init", str(tmp_path / "w"), "--classes", str(classes)])
     assert result.exit_code == 1
     for words in (

@@ -23,6 +23,8 @@ COMMANDS = {
     "init": "Make a workspace.",
     "fetch": "Fetch and trim the clips of a list.",
     "clips": "List, show, verify and export clips.",
+    "links": "See whether the sources are still there.",
+    "release": "Freeze, compare, export and re-hydrate releases.",
     "evaluate": "Score predictions against a release.",
     "config": "Show every setting, its value and where it comes from.",
     "demo": "Run the whole loop on this machine, offline.",
