@@ -79,8 +79,8 @@ class MediaSource:
     _view: MediaView
     _shown: set[int] = field(default_factory=set)
     """Which of the view's fragments libav sees."""
-    _ends: list[tuple[Fraction, Fraction, int]] = field(default_factory=list)
-    """Start and end of clips, and where their bytes certainly end."""
+    _last_end: tuple[Fraction, int | None] = (Fraction(-1), None)
+    """End of the last clip whose clusters were fetched; where its bytes end, if that is sure."""
 
     @property
     def video(self) -> VideoStream:
@@ -194,9 +194,8 @@ def seek_to(source: MediaSource, start: Fraction) -> None:
         prefetch(source, [(start, start)])
     before = _find_key(source, start)
     _skip_packets(source, before)
-    if isinstance(file, RangeFile):
-        ends = [stop for first, last, stop in source._ends if first <= start < last]
-        file.end_at(max(ends, default=None))
+    if isinstance(file, RangeFile) and start < source._last_end[0]:
+        file.end_at(source._last_end[1])
 
 
 def _duration(source: MediaSource) -> Fraction | None:
@@ -237,7 +236,7 @@ def _fetch(file: RangeFile, ranges: list[ByteRange]) -> None:
 def _fetch_clusters(
     source: MediaSource, file: RangeFile, intervals: Sequence[tuple[Fraction, Fraction]]
 ) -> None:
-    """Fetch whole clusters, and note where a clip's bytes end if the next cluster says so.
+    """Fetch whole clusters, and note where the last clip's end if the next cluster says so.
 
     With sound or frames out of order, some of a clip may lie behind the next key frame.
     """
@@ -246,14 +245,18 @@ def _fetch_clusters(
     video = source.video_or_none
     is_ordered = video is None or (source.audio is None and not video.codec_context.has_b_frames)
     tick = tick_of(stream)
-    found: list[tuple[tuple[Fraction, Fraction], ByteRange, int | None]] = []
+    ranges: list[ByteRange] = []
+    ends: list[tuple[Fraction, int, int | None]] = []
     for start, end in intervals:
         ticks = _ticks(source, start), ceil((source.video_origin + end) / tick)
-        found.append(((start, end), *ranges_by_cues(stream.index_entries, *ticks, layout.tail)))
-    _fetch(file, [(first, stop + _CLUSTER_HEADER_BYTES) for _, (first, stop), _ in found])
-    for (start, end), (_, stop), next_key in found:
-        if is_ordered and next_key is not None and cluster_ticks(file, stop, file.size) == next_key:
-            source._ends.append((start, end, stop))
+        (first, stop), next_key = ranges_by_cues(stream.index_entries, *ticks, layout.tail)
+        ranges.append((first, stop + _CLUSTER_HEADER_BYTES))
+        ends.append((end, stop, next_key))
+    _fetch(file, ranges)
+    for end, stop, next_key in ends:
+        if end >= source._last_end[0]:
+            is_sure = next_key is not None and cluster_ticks(file, stop, file.size) == next_key
+            source._last_end = end, stop if is_ordered and is_sure else None
 
 
 def _fragments_of(source: MediaSource, start: Fraction, end: Fraction) -> range:
@@ -348,10 +351,8 @@ def _next_key(source: MediaSource, wanted: int) -> _Key | None:
                 return _Key(before, shown, decoded)
             if before >= _MAX_PACKETS_TO_KEY or decoded > wanted:
                 break
-    except FFmpegError as error:
-        raise ClipError(
-            Reason.CORRUPT, f"{source._view.name}: can't be read: {error.strerror}"
-        ) from error
+    except (FFmpegError, IndexError) as error:  # PyAV's, where streams appear late
+        raise ClipError(Reason.CORRUPT, f"{source._view.name}: can't be read: {error}") from error
     return None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mimecurate.curation.container_format import SNIFF_BYTES, container_format
 from mimecurate.curation.masked_file import MaskedFile
 from mimecurate.curation.matroska_layout import MatroskaLayout, survey_matroska
+from mimecurate.curation.mp4_guard import check_fragments
 from mimecurate.curation.mp4_layout import PROBE_BYTES, Mp4Layout, survey_mp4
 from mimecurate.curation.open_container import is_understood, open_container
 from mimecurate.curation.range_file import RangeFile, read_range
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mimecurate.curation.segment_index import Fragment
 
 _MAX_TAIL_BYTES = 4 << 20
+_FIRST_PICTURE_BYTES = 192 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,30 @@ def open_first(view: MediaView) -> InputContainer:
     if isinstance(layout, Mp4Layout) and layout.index_kind == "mfra":  # the last says how long
         places.add(len(layout.fragments) - 1)
         file.prefetch(layout.fragments[-1].start, layout.fragments[-1].start + PROBE_BYTES)
-    if layout is not None and not _must_be_scanned(view):
+    if layout is None or _must_be_scanned(view):
+        return open_fragments(view, places)
+    for is_last in (False, True):
         file.end_at(0)
         with contextlib.suppress(ClipError):
             container = open_fragments(view, places)
-            if all(is_understood(stream) for stream in container.streams):
+            # fragments are opened again with a clip's, which tell more
+            if all(is_understood(s, by_header=bool(view.fragments)) for s in container.streams):
                 file.end_at(None)
                 return container
+            first = [] if is_last else _first_packets(view, container)
             container.close()
+            for start, stop in first:
+                file.prefetch(start, stop)
         file.end_at(None)
     return open_fragments(view, places)
+
+
+def _first_packets(view: MediaView, container: InputContainer) -> list[tuple[int, int]]:
+    """Find the bytes of the first picture."""
+    if isinstance(view.layout, MatroskaLayout):
+        return [(view.layout.first_cluster, view.layout.first_cluster + _FIRST_PICTURE_BYTES)]
+    entries = [s.index_entries[0] for s in container.streams.video if len(s.index_entries)]
+    return [(entry.pos, entry.pos + entry.size) for entry in entries]
 
 
 def open_fragments(view: MediaView, places: Iterable[int]) -> InputContainer:
@@ -97,8 +113,7 @@ def open_fragments(view: MediaView, places: Iterable[int]) -> InputContainer:
         return _open_visible(view)
     assert isinstance(view.layout, Mp4Layout)
     parts = [(view.fragments[n].start, view.fragments[n].stop) for n in places]
-    masked = MaskedFile(view.file, [(0, view.layout.header_stop), *parts])
-    return open_container(masked, view.demuxer, name=view.name)
+    return _open_parts(view, view.layout.header_stop, parts)
 
 
 def _open_visible(view: MediaView) -> InputContainer:
@@ -108,7 +123,12 @@ def _open_visible(view: MediaView) -> InputContainer:
         return open_container(view.file, view.demuxer, name=view.name)
     size = view.file.seek(0, io.SEEK_END)
     parts = [(f.start, f.stop) for f in layout.fragments] or [(layout.media_start, size)]
-    masked = MaskedFile(view.file, [(0, layout.header_stop), *parts])
+    return _open_parts(view, layout.header_stop, parts)
+
+
+def _open_parts(view: MediaView, header_stop: int, parts: list[tuple[int, int]]) -> InputContainer:
+    check_fragments(view.file, parts)
+    masked = MaskedFile(view.file, [(0, header_stop), *parts])
     return open_container(masked, view.demuxer, name=view.name)
 
 

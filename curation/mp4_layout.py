@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.mp4_boxes import HEADER_BYTES, Box, box_at, find_box, iter_boxes
+from mimecurate.curation.mp4_guard import check_header
 from mimecurate.curation.range_file import RangeFile, read_range
 from mimecurate.curation.segment_index import Fragment, read_fragment_table, read_segment_index
 from mimecurate.errors import ClipError, Reason
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 PROBE_BYTES = 32 << 10
-"""Enough of the first frame for libav to learn the stream's parameters."""
+"""Enough to find the boxes that follow, and some of the first picture."""
 MAX_MOOV_BYTES = 256 << 20
 """A day of video and sound has an index half as long."""
-MAX_SAMPLES = 8_000_000
-"""Of one track: 37 hours at 60 frames a second."""
+_MAX_PICTURE_BYTES = 256 << 10
 _MAX_TOP_BOXES = 1000
 _TAIL_BYTES = 64 << 10
 
@@ -54,7 +54,7 @@ def survey_mp4(file: BinaryIO | io.RawIOBase, size: int) -> Mp4Layout:
     moov = _find_header(file, size)
     data = read_range(file, moov.start, moov.stop)
     top = box_at(data, 0, len(data))
-    _check_sample_counts(data, top)
+    check_header(data)
     if find_box(data, (b"moov", b"mvex"), 0, len(data)) is None:
         return Mp4Layout(moov.stop)
     indexes, media = _find_media(file, moov.stop, size)
@@ -87,7 +87,9 @@ def _find_header(file: BinaryIO | io.RawIOBase, size: int) -> Box:
             length = box.stop - box.start
             if length > MAX_MOOV_BYTES:
                 raise ClipError(Reason.CORRUPT, f"broken MP4: a header (moov) of {length} bytes")
-            _fetch_box(file, box.start, box.stop)
+            # as a rule, 0.4 s of index takes half a kilobyte, and of video as much as a key frame
+            first_picture = min(_MAX_PICTURE_BYTES, size // (length // 512 + 1))
+            _fetch_box(file, box.start, box.stop, and_after=max(PROBE_BYTES, first_picture))
             return box
         at = box.stop
     raise ClipError(Reason.CORRUPT, "broken MP4: it has no header (moov)")
@@ -110,29 +112,12 @@ def _find_media(file: BinaryIO | io.RawIOBase, at: int, size: int) -> tuple[list
     raise ClipError(Reason.CORRUPT, "broken MP4: it announces fragments and has none")
 
 
-def _fetch_box(file: BinaryIO | io.RawIOBase, start: int, stop: int) -> None:
-    """Fetch a box, and with it what probing needs of what follows."""
+def _fetch_box(
+    file: BinaryIO | io.RawIOBase, start: int, stop: int, *, and_after: int = PROBE_BYTES
+) -> None:
+    """Fetch a box, if it is not here yet, and with it the start of what follows."""
     if isinstance(file, RangeFile) and file.fetched_until(start) < min(stop, file.size):
-        file.prefetch(start, stop + PROBE_BYTES)
-
-
-def _check_sample_counts(data: bytes, moov: Box) -> None:
-    """Refuse the few bytes that would make libav fill gigabytes with an index."""
-    for track in iter_boxes(data, moov.payload, moov.stop):
-        if track.type != b"trak":
-            continue
-        table = (b"mdia", b"minf", b"stbl")
-        sizes = find_box(data, (*table, b"stsz"), track.payload, track.stop)
-        times = find_box(data, (*table, b"stts"), track.payload, track.stop)
-        if sizes is None or times is None:
-            continue
-        one_size, count = _unpack(">4xII", data, sizes)
-        (runs,) = _unpack(">4xI", data, times)
-        if one_size and runs == 1 and _unpack(">4x4x4xI", data, times) == (1,):
-            continue  # PCM, which libav indexes by chunks
-        fits = bool(one_size) or 12 + 4 * count <= sizes.stop - sizes.payload
-        if count > MAX_SAMPLES or not fits:
-            raise ClipError(Reason.CORRUPT, f"broken MP4: a track of {count} samples")
+        file.prefetch(start, stop + and_after)
 
 
 def _main_track(data: bytes, moov: Box) -> _Track:

@@ -84,12 +84,19 @@ def find_audio(container: InputContainer) -> AudioStream | None:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def is_understood(stream: Stream) -> bool:
-    """Whether libav has seen enough of a stream to say when it starts and what is in it."""
+def is_understood(stream: Stream, *, by_header: bool) -> bool:
+    """Whether libav knows when a stream starts and what is in it.
+
+    Args:
+        stream: of any type.
+        by_header: the container's header suffices, without what only the first picture tells.
+    """
     if stream.type == "video":
         context = cast("VideoCodecContext | None", stream.codec_context)
-        known = context is None or (context.pix_fmt is not None and context.width > 0)
-        return known and (stream.start_time is not None or bool(stream.disposition & _PICTURES))
+        if context is None or stream.disposition & _PICTURES:
+            return True
+        has_format = by_header or context.pix_fmt is not None
+        return has_format and context.width > 0 and stream.start_time is not None
     if stream.type == "audio":
         sound = cast("AudioCodecContext | None", stream.codec_context)
         return sound is None or sound.sample_rate > 0

@@ -215,12 +215,17 @@ class RangeFile(io.RawIOBase):
 
 
 def read_range(file: BinaryIO | io.RawIOBase, start: int, stop: int) -> bytes:
-    """Read bytes ``[start, stop)`` of any file, fewer where it ends."""
+    """Read bytes ``[start, stop)`` of any file, fewer where it ends.
+
+    The position stays: libav, which may be reading the same file, believes it knows it.
+    """
+    position = file.tell()
     file.seek(start)
     pieces: list[bytes] = []
     while start < stop and (piece := file.read(stop - start)):
         pieces.append(piece)
         start += len(piece)
+    file.seek(position)
     return b"".join(pieces)
 
 
