@@ -56,6 +56,7 @@ class Sound:
         """Add a stream for the packets, and return them as the stream's."""
         if self.copied_from is not None and self.copied_from.audio is not None:
             stream = container.add_stream_from_template(self.copied_from.audio)
+            stream.codec_context.bit_rate = 0  # the source's, which libav only guesses
         else:
             stream = container.add_stream("aac", rate=self.rate)
             _set_up_encoder(stream.codec_context, self.rate, self.layout)
@@ -150,7 +151,7 @@ def _copied(
         if at <= 0:
             del chosen[:-1]
         chosen.append((at, bytes(packet)))
-    if not chosen:
+    if not chosen or chosen[-1][0] + frame_size <= 0:
         return None
     first = chosen[0][0]
     jitter = float(_JITTER_S * rate)
@@ -179,7 +180,9 @@ def _encoded(
 ) -> Sound | None:
     context = _audio_of(source).codec_context
     rate = context.sample_rate if context.sample_rate in _AAC_RATES else _FALLBACK_RATE
-    layout = context.layout.name if context.layout.name in _AAC_LAYOUTS else "stereo"
+    layout = context.layout.name
+    if layout not in _AAC_LAYOUTS:
+        layout = "mono" if context.layout.nb_channels == 1 else "stereo"
     encoder = av.CodecContext.create("aac", "w")
     _set_up_encoder(encoder, rate, layout)
     frames = _decoded(source, begin, start, duration, check_stopped)
@@ -224,13 +227,22 @@ def _decoded(
                 break
             is_before = offset < -_JITTER_S
         try:
-            yield from decoder.decode(packet)
+            frames = decoder.decode(packet)
         except FFmpegError as error:
             if not is_before:
-                raise ClipError(Reason.CORRUPT, f"the sound can't be decoded: {error}") from error
+                raise _broken(packet) from error
+            continue
+        if not is_before and any(frame.is_corrupt for frame in frames):
+            raise _broken(packet)
+        yield from frames
     if decoder is not None:
         with contextlib.suppress(StreamEndError), corrupt_if_broken("the sound"):
             yield from decoder.decode(None)
+
+
+def _broken(packet: Packet[AudioStream]) -> ClipError:
+    at = "" if packet.pts is None else f" at {float(packet.pts * packet.time_base):.2f} s"
+    return ClipError(Reason.CORRUPT, f"the source's sound{at} does not decode")
 
 
 def _placed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.cut_encode import coded_packets
@@ -45,19 +45,19 @@ def plan_copy(plan: Plan, codec: str) -> Plan | str:
     if not all(frame.is_shown for frame in coded):
         return "an edit list hides frames"
     shown = sorted(frame.pts for frame in coded)
-    top = stop = 0
-    latest = coded[0].pts
-    for stop, frame in enumerate(coded, 1):
-        latest = max(latest, frame.pts)
-        if latest >= plan.ticks[-1] and shown[stop - 1] == latest:
-            top = stop
-            break
-    if not top:
-        return "frames are reordered beyond its end"
-    ends = [later - earlier for earlier, later in pairwise(shown[top - 1 : top + 1])]
-    last_duration = ends[0] if ends else plan.last_duration
-    needed = tuple(plan.coded[: plan.coded.index(coded[top - 1]) + 1])
-    return replace(plan, ticks=tuple(shown[:top]), last_duration=last_duration, coded=needed)
+    latest = accumulate((frame.pts for frame in coded), max)
+    count = next(
+        count
+        for count, top in enumerate(latest, 1)
+        if top >= plan.ticks[-1] and top == shown[count - 1]
+    )
+    ends = [later - earlier for earlier, later in pairwise(shown[count - 1 : count + 1])]
+    return replace(
+        plan,
+        ticks=tuple(shown[:count]),
+        last_duration=ends[0] if ends else plan.last_duration,
+        coded=plan.coded[: plan.coded.index(coded[count - 1]) + 1],
+    )
 
 
 def cut_copy(

@@ -98,6 +98,7 @@ def cut_smart(
         stream = container.add_stream_from_template(source.video)
         stream.time_base = plan.time_base
         stream.codec_context.codec_tag = "avc3"
+        stream.codec_context.bit_rate = 0  # the source's, which libav only guesses
         if plan.parameter_sets.length_size != _LENGTH_SIZE:
             stream.codec_context.extradata = make_avcc(plan.parameter_sets)
         if picture.sample_aspect_ratio:

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import imagehash
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 HASHES = 8
 """Perceptual hashes of a clip, of frames at equal distances."""
 
-_HASHED_SIDE = 64  # pixels
-_GRID_STEP = 16  # pixels; every 256th is looked at
-_BLACK_BELOW = 36  # of 255; limited range calls 16 black, and coding adds noise
-_STILL_BELOW = 12  # the largest change that coding alone makes
+_LOOKS_A_HASH = 3
+_LOOKS = HASHES * _LOOKS_A_HASH
+_SIDE = 64  # pixels; every frame that is looked at is shrunk to a square
+_BLACK_BELOW = 24  # of 255
+_BLOCKS = 16  # to a side, whose means tell whether anything moves
+_STILL_BELOW = 10  # of 255; coding alone changes them by up to 9, the slowest tai chi by 14
 _SOUND_ERROR_S = 0.1
 _MAX_INDEX_BYTES = 64 << 20
 _MOVIE_HEADER_BYTES = 32
@@ -90,7 +92,7 @@ def verify_clip(path: Path, cut: Cut | None = None) -> MediaFacts:
                 seen = _decode(container, cut, duration)
                 facts = _facts(container, seen, size, digest)
         except FFmpegError as error:
-            raise _corrupt(error.strerror or type(error).__name__) from error
+            raise _corrupt(f"it does not decode ({error.strerror})") from error
     _check_times(seen)
     if cut is not None:
         _check_plan(seen, facts, cut)
@@ -111,7 +113,8 @@ class _Seen:
     hashes: list[int] = field(default_factory=list)
     is_black: bool = True
     is_still: bool = True
-    first_grid: npt.NDArray[np.int16] | None = None
+    first: npt.NDArray[np.floating] | None = None
+    """Block means of the first picture that was looked at."""
 
 
 def _movie_duration(file: BinaryIO) -> Fraction:
@@ -150,47 +153,45 @@ def _decode(container: InputContainer, cut: Cut | None, duration: Fraction) -> _
             if isinstance(frame, av.VideoFrame):
                 look.at(frame)
             elif isinstance(frame, av.AudioFrame):
+                if frame.is_corrupt:
+                    raise _corrupt("its sound is damaged")
                 seen.sound_end_s = (frame.time or 0) + frame.samples / frame.sample_rate
     return seen
 
 
 class _Looker:
-    """Takes each frame's time, and looks at the picture."""
+    """Takes each frame's time, and looks at some of them in small."""
 
     def __init__(self, seen: _Seen, expected: int) -> None:
         self._seen = seen
-        self._hashed = [(2 * i + 1) * expected // (2 * HASHES) for i in range(HASHES)]
+        self._looks = [(2 * look + 1) * expected // (2 * _LOOKS) for look in range(_LOOKS)]
         self._reformatter = VideoReformatter()
 
     def at(self, frame: VideoFrame) -> None:
         seen = self._seen
+        number = len(seen.ticks)
         if frame.is_corrupt:
-            raise _corrupt(f"frame {len(seen.ticks)} is damaged")
+            raise _corrupt(f"frame {number} is damaged")
         if frame.pts is None:
-            raise _corrupt(f"frame {len(seen.ticks)} has no time")
-        grid = _luma_grid(frame)
-        if seen.first_grid is None:
-            seen.first_grid = grid
-        elif seen.is_still and grid.shape == seen.first_grid.shape:
-            seen.is_still = bool(np.abs(grid - seen.first_grid).max() < _STILL_BELOW)
-        seen.is_black = seen.is_black and bool(grid.max() < _BLACK_BELOW)
-        for _ in range(self._hashed.count(len(seen.ticks))):
-            seen.hashes.append(self._hash(frame))
+            raise _corrupt(f"frame {number} has no time")
         seen.ticks.append(frame.pts)
+        looks = [look for look, at in enumerate(self._looks) if at == number]
+        if looks:
+            small = self._reformatter.reformat(
+                frame, _SIDE, _SIDE, "gray", interpolation="AREA", threads=1
+            ).to_ndarray()
+            self._compare(small.reshape(_BLOCKS, -1, _BLOCKS, _SIDE // _BLOCKS).mean((1, 3)))
+            hashed = [look for look in looks if look % _LOOKS_A_HASH == _LOOKS_A_HASH // 2]
+            if hashed:
+                value = int(str(imagehash.phash(Image.fromarray(small))), 16)
+                seen.hashes += [value] * len(hashed)
 
-    def _hash(self, frame: VideoFrame) -> int:
-        small = self._reformatter.reformat(
-            frame, _HASHED_SIDE, _HASHED_SIDE, "gray", interpolation="AREA", threads=1
-        )
-        return int(str(imagehash.phash(Image.fromarray(small.to_ndarray()))), 16)
-
-
-def _luma_grid(frame: VideoFrame) -> npt.NDArray[np.int16]:
-    """Take every 16th pixel's brightness of every 16th line."""
-    plane = frame.planes[0]
-    lines = np.frombuffer(cast("memoryview", plane), np.uint8).reshape(-1, plane.line_size)
-    grid = lines[: plane.height : _GRID_STEP, : plane.width : _GRID_STEP]
-    return grid.astype(np.int16)
+    def _compare(self, small: npt.NDArray[np.floating]) -> None:
+        seen = self._seen
+        if seen.first is None:
+            seen.first = small
+        seen.is_still = seen.is_still and bool(np.abs(small - seen.first).max() < _STILL_BELOW)
+        seen.is_black = seen.is_black and bool(small.max() < _BLACK_BELOW)
 
 
 def _facts(container: InputContainer, seen: _Seen, size: int, digest: str) -> MediaFacts:
