@@ -150,7 +150,9 @@ def true_column_of_each_row(matched: Matched) -> NDArray[np.int64]:
 def _clip_of_each_row(predictions: Predictions, targets: Targets) -> tuple[NDArray[np.int64], int]:
     """Find each row's clip: by its id, or by a path or file name that ends in it."""
     known = {clip.clip_id: i for i, clip in enumerate(targets.clips)}
-    index = np.array([_clip(known, clip_id) for clip_id in predictions.clip_ids], np.int64)
+    index = np.array([known.get(clip_id, -1) for clip_id in predictions.clip_ids], np.int64)
+    for row in np.flatnonzero(index < 0):
+        index[row] = _clip_of_path(known, predictions.clip_ids[row])
     extra = int((index < 0).sum())
     if extra == len(index):
         raise refusal(
@@ -161,13 +163,10 @@ def _clip_of_each_row(predictions: Predictions, targets: Targets) -> tuple[NDArr
     return index, extra
 
 
-def _clip(known: Mapping[str, int], clip_id: str) -> int:
-    found = known.get(clip_id)
-    if found is None:
-        name = PurePosixPath(clip_id).name
-        stem, dot, suffix = name.rpartition(".")
-        found = known.get(stem if dot + suffix.lower() in _MEDIA_SUFFIXES else name)
-    return -1 if found is None else found
+def _clip_of_path(known: Mapping[str, int], path: str) -> int:
+    name = PurePosixPath(path).name
+    stem, dot, suffix = name.rpartition(".")
+    return known.get(stem if dot + suffix.lower() in _MEDIA_SUFFIXES else name, -1)
 
 
 def _one_row_per_clip(
