@@ -34,7 +34,7 @@ MAX_BLOCK_BYTES = 4 << 20
 """What such fetches grow to, by doubling, while the reads go on forward."""
 MAX_SPOOL_BYTES = 8 << 30
 """Most that is kept of one file."""
-_PIECE_BYTES = 10 << 20  # most that is held in memory
+_PIECE_BYTES = 10 << 20  # most that is asked for at once
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class RangeFile(io.RawIOBase):
         self._end: int | None = None
         head = reader.read(0, min(HEAD_BYTES, reader.size))
         with _disk_errors():
-            self._spool = tempfile.TemporaryFile(dir=spool_dir)  # noqa: SIM115
+            self._spool = tempfile.TemporaryFile(dir=spool_dir, buffering=0)  # noqa: SIM115
             self._keep(0, head)
 
     @property
@@ -199,8 +199,9 @@ class RangeFile(io.RawIOBase):
                 f"more than {MAX_SPOOL_BYTES >> 30} GiB would have to be read of one file",
             )
         self._spool.seek(self._spooled)
-        self._spool.write(data)
-        self._spool.flush()
+        left = memoryview(data)
+        while left:
+            left = left[self._spool.write(left) :]
         after = bisect_right(self._extents, start, key=_start)
         before = self._extents[after - 1] if after else None
         if (
@@ -222,7 +223,7 @@ def read_range(file: BinaryIO | io.RawIOBase, start: int, stop: int) -> bytes:
     position = file.tell()
     file.seek(start)
     pieces: list[bytes] = []
-    while start < stop and (piece := file.read(stop - start)):
+    while start < stop and (piece := file.read(min(stop - start, _PIECE_BYTES))):
         pieces.append(piece)
         start += len(piece)
     file.seek(position)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mimecurate.curation.mp4_boxes import HEADER_BYTES, Box, box_at, find_box, iter_boxes
 from mimecurate.curation.range_file import read_range
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
-MAX_FRAGMENTS = 1 << 20
+MAX_REFERENCES = 1 << 18
+"""Three days of fragments of 1 s."""
 MAX_INDEXES = 1 << 12
 _MAX_INDEX_BYTES = 1 << 20  # one has at most 65535 references of 12 bytes
 
@@ -38,8 +39,7 @@ class Fragment:
     """First byte after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
+class _Reference(NamedTuple):
     to_index: bool
     length: int
     ticks: int
@@ -93,7 +93,7 @@ def _leaves(
 ) -> list[tuple[int, _Reference]]:
     """Walk all levels in order: each reference to media, and where it lies."""
     leaves: list[tuple[int, _Reference]] = []
-    indexes = 1
+    indexes, count = 1, len(top.references)
     pending = [(top.anchor, iter(top.references))]
     while pending:
         at, references = pending.pop()
@@ -106,14 +106,14 @@ def _leaves(
                 break
             box = box_at(read_range(file, at, at + HEADER_BYTES), at, size)
             index = _read_index(file, box)
-            indexes += 1
+            indexes, count = indexes + 1, count + len(index.references)
+            if indexes > MAX_INDEXES or count > MAX_REFERENCES:
+                raise _corrupt(f"over {MAX_INDEXES} levels or {MAX_REFERENCES} entries")
             if index.timescale != top.timescale:
                 raise _corrupt("its levels count time differently")
             pending.append((at + reference.length, references))
             pending.append((index.anchor, iter(index.references)))
             break
-        if len(leaves) > MAX_FRAGMENTS or indexes > MAX_INDEXES:
-            raise _corrupt(f"it has over {MAX_FRAGMENTS} entries or {MAX_INDEXES} levels")
     return leaves
 
 
@@ -164,7 +164,7 @@ def read_fragment_table(data: bytes, *, track_id: int) -> list[tuple[int, int]]:
         numbers = sum((lengths >> shift & 3) + 1 for shift in (4, 2, 0))
         layout = f">{'QQ' if version == 1 else 'II'}{numbers}x"
         body = data[box.payload + 16 : box.stop]
-        if count > MAX_FRAGMENTS or len(body) < count * struct.calcsize(layout):
+        if count > MAX_REFERENCES or len(body) < count * struct.calcsize(layout):
             raise _corrupt("its table is cut off")
         return _rising(list(struct.iter_unpack(layout, body[: count * struct.calcsize(layout)])))
     return []
