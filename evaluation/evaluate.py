@@ -83,12 +83,11 @@ def build_report(
     Raises:
         MimecurateError: what the policy refuses; no or equal names; no clip of that split.
     """
-    policy = policy or Policy()
     targets = Targets.from_release(release, split=split, predicates=predicates)
     could_be_had = None
     if available is not None:
         could_be_had = np.array([clip.clip_id in available for clip in targets.clips])
-        availability = availability or "given"
+    policy = policy or Policy()
     systems: list[System] = []
     parts: list[list[Part]] = []
     for one in predictions:
@@ -96,36 +95,34 @@ def build_report(
             raise MimecurateError(f"two systems are called {one.name!r}; tell them apart by --name")
         matched = match(one, targets, policy, could_be_had)
         system, system_parts = _score(matched, targets, superclasses, could_be_had is not None)
-        if withheld := len(release.withheld):
-            note = f"{withheld} clips of the release were withdrawn: their class is not known"
-            system = replace(system, warnings=(*system.warnings, note))
-        systems.append(system)
+        systems.append(_with_withheld(system, len(release.withheld)))
         parts.append(system_parts)
     if not systems:
         raise MimecurateError("no predictions are given")
     comparisons, differences = compare([(s.name, s.matched) for s in systems], targets)
     if resamples:
+        work = (systems, parts, comparisons, differences, targets)
         systems, comparisons = add_intervals(
-            systems,
-            parts,
-            comparisons,
-            differences,
-            targets,
-            resamples=resamples,
-            seed=seed,
-            on_progress=on_progress,
+            *work, resamples=resamples, seed=seed, on_progress=on_progress
         )
     return Report(
-        release,
-        split,
-        targets,
-        policy,
-        availability if available is not None else None,
-        resamples,
-        seed,
-        tuple(systems),
-        tuple(comparisons),
+        release=release,
+        split=split,
+        targets=targets,
+        policy=policy,
+        availability=None if available is None else availability or "given",
+        resamples=resamples,
+        seed=seed,
+        systems=tuple(systems),
+        comparisons=tuple(comparisons),
     )
+
+
+def _with_withheld(system: System, withheld: int) -> System:
+    if not withheld:
+        return system
+    note = f"{withheld} clips of the release were withdrawn: their class is not known"
+    return replace(system, warnings=(*system.warnings, note))
 
 
 def _score(

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mimecurate.evaluation.metrics import METRICS
-from mimecurate.evaluation.tables import coverage_lines, head_line, policy_lines, report_tables
+from mimecurate.evaluation.tables import (
+    class_table,
+    coverage_lines,
+    head_line,
+    policy_lines,
+    report_tables,
+)
 
 if TYPE_CHECKING:
     from mimecurate.evaluation.metrics import Scores
@@ -44,7 +50,7 @@ def as_text(report: Report) -> str:
 def as_markdown(report: Report) -> str:
     """Write the report's tables in Markdown, each under its title."""
     notes = [head_line(report), *coverage_lines(report), *policy_lines(report)]
-    parts = [_markdown_table(table) for table in report_tables(report)]
+    parts = [_markdown_table(table) for table in [*report_tables(report), class_table(report)]]
     return "\n\n".join([*parts, "\n".join(f"- {_markdown(note)}" for note in notes)]) + "\n"
 
 
@@ -52,7 +58,8 @@ def as_latex(report: Report) -> str:
     """Write the report's tables in LaTeX, for the booktabs package."""
     notes = [head_line(report), *coverage_lines(report), *policy_lines(report)]
     comments = "\n".join(f"% {note}" for note in notes)
-    return "\n\n".join([comments, *map(_latex_table, report_tables(report))]) + "\n"
+    tables = [*report_tables(report), class_table(report)]
+    return "\n\n".join([comments, *map(_latex_table, tables)]) + "\n"
 
 
 def csv_rows(report: Report) -> tuple[tuple[str, ...], list[CsvRow]]:

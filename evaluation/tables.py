@@ -60,6 +60,22 @@ def report_tables(report: Report) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def class_table(report: Report) -> Table:
+    """Make the table of every class: top-1 and, in parentheses, AP."""
+    return Table(
+        "Per class: top-1 (AP) in %, as Table 11 of the paper",
+        ("class", "#clips", *_names(report)),
+        tuple(
+            (
+                name,
+                str(int((report.targets.labels == number).sum())),
+                *(_class_cell(system, name) for system in report.systems),
+            )
+            for number, name in enumerate(report.targets.class_names)
+        ),
+    )
+
+
 def policy_lines(report: Report) -> list[str]:
     """Say in words how clips were counted and intervals made."""
     missing = {
@@ -121,6 +137,11 @@ def head_line(report: Report) -> str:
 def cell(scores: Scores, metric: str) -> str:
     """Write a metric with its interval: ``8.6 [6.9, 10.5]``, or ``-`` where there is no clip."""
     return _number(getattr(scores, metric), scores.ci.get(metric))
+
+
+def _class_cell(system: System, name: str) -> str:
+    one = system.per_class.get(name)
+    return NOTHING if one is None else f"{one.top1:.1f} ({one.ap:.1f})"
 
 
 def _number(value: float | None, interval: tuple[float, float] | None) -> str:

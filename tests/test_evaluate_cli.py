@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -265,6 +265,16 @@ def test_json_and_tables_are_of_the_same_report(folder: Path) -> None:
     system = document(folder, folder / "one.npz")["systems"][0]
     assert system["overall"]["mean_ap"] == report.systems[0].overall.mean_ap
     assert f"{system['overall']['mean_ap']:.1f} [" in as_text(report)
+
+
+def test_long_work_says_how_far_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mimecurate.commands.evaluate._LARGE_BYTES", 0)
+    monkeypatch.setattr("mimecurate.commands.evaluate._LONG_RESAMPLING", 0)
+    files = (folder / "one.npz", folder / "two.csv")
+    result = run(folder, *files, "--release", "small@1.0.0", "--resamples", "300")
+    assert "reading: 2/2 files" in result.stderr
+    assert "resampling: 300/300 resamples" in result.stderr
+    assert "resampling" not in result.stdout
 
 
 def test_nothing_heavy_is_imported(folder: Path) -> None:
