@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -211,10 +212,22 @@ def _stage(db: Database, recipe: Recipe, parent: Row | None) -> None:
             "WHERE label IS NOT NULL",
             [base],
         )
+        _keep_empty_classes(db, parent if base is not None else None)
     for message in staged_problems(db):
         problems.add(Problem(message))
     problems.raise_if_any("release create")
     expect_classes(db, _expected(db, base))
+
+
+def _keep_empty_classes(db: Database, parent: Row | None) -> None:
+    """Keep the classes that had no clip in the release before, and have none now."""
+    counts = {} if parent is None else json.loads(parent["counts"])["per_class"]
+    for name in [name for name, clips in counts.items() if clips == 0]:
+        db.execute(
+            "INSERT INTO staged_classes SELECT name, object_size, scene FROM release_classes "
+            "WHERE release_id = ? AND name = ? ON CONFLICT DO NOTHING",
+            [parent["release_id"] if parent else None, name],
+        )
 
 
 def _assign_splits(

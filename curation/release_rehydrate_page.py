@@ -16,11 +16,14 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 .digest { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
+table { border-collapse: collapse }
 th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--rest);
   vertical-align: top }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+th, td { overflow-wrap: anywhere }
+.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal }
+td.n { white-space: nowrap }
 meter { width: 8rem }
+@media (max-width: 40rem) { meter { width: 3rem } body { font-size: 15px } }
 """
 
 
@@ -63,9 +66,10 @@ def _shares(heading: str, shares: Mapping[str, Share]) -> list[str]:
     rows = []
     for name, share in shares.items():
         meter = f'<meter min=0 max="{max(share.clips, 1)}" value="{share.present}"></meter>'
-        cells = f"<td>{escape(name)}<td class=n>{share.present:,}<td class=n>{share.clips:,}"
+        breakable = escape(name).replace("_", "_<wbr>")
+        cells = f"<td>{breakable}<td class=n>{share.present:,}<td class=n>{share.clips:,}"
         rows.append(f"<tr>{cells}<td class=n>{_percent(share.present, share.clips)}<td>{meter}")
-    head = "<tr><th>name<th>present<th>listed<th>share<th>"
+    head = "<tr><th>name<th class=n>present<th class=n>listed<th class=n>share<th>"
     body = "\n".join(rows)
     return [f"<h2>{heading}</h2>", f"<div class=scroll><table>{head}\n{body}\n</table></div>"]
 

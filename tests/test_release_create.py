@@ -30,6 +30,7 @@ from mimecurate.curation.release_read import load_release
 from mimecurate.curation.release_where import WhereError
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.errors import InvalidInputError, MimecurateError, WorkspaceBusyError
+from mimecurate.schemas.release import ReleasedClass
 from mimecurate.schemas.versions import Version, parse_version
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ def test_what_nobody_decided_on_stays_as_it_was_released(workspace: Workspace, f
         *expected,
         "vid-0000009_000001_000004",
     ]
+
+
+def test_a_class_that_was_empty_stays(decided: Workspace) -> None:
+    release(decided.db, "m@1.0.0", GOOD, (*CLASSES, ReleasedClass("tying tie")))
+    decide(decided.db, clip("vid-0000009"))
+    made = _create(decided, "1.1.0", allow=("class-without-clips",))
+    assert str(made.changes) == "1 clips added"
+    assert [c.name for c in load_release("m@1.1.0", decided.root).classes][-1] == "tying tie"
 
 
 class TestVersions:
