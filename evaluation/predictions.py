@@ -103,16 +103,21 @@ def load_predictions(
         with path.open("rb") as file:
             head = file.read(1 << 12)
     except OSError as error:
-        raise refusal(str(path), f"can't be read: {error.strerror}") from error
+        raise refusal(_printable(str(path)), f"can't be read: {error.strerror}") from error
+    shown = _printable(path.name)
     with ThreadPoolExecutor(1) as pool:  # hashing takes longer than reading, and no lock
         digest = pool.submit(_sha256, path)
         try:
-            table = _read(path, head)
+            table = _read(path, head, shown)
         except MemoryError as error:
-            raise refusal(path.name, "does not fit into memory") from error
+            raise refusal(shown, "does not fit into memory") from error
     if classes is not None:
-        table = _named(table, classes, path.name)
-    return _checked(table, name or path.stem, path.name, digest.result())
+        table = _named(table, classes, shown)
+    return _checked(table, name or path.stem, shown, digest.result())
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _sha256(path: Path) -> str:
@@ -120,8 +125,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path, head: bytes) -> ScoreTable:
-    name = path.name
+def _read(path: Path, head: bytes, name: str) -> ScoreTable:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         from mimecurate.evaluation.predictions_parquet import read_parquet
@@ -186,7 +190,7 @@ def _checked(table: ScoreTable, system: str, file: str, digest: str) -> Predicti
     if problems:
         raise refusal(file, *problems)
     return Predictions(
-        "".join(c if c.isprintable() else "?" for c in system)[:_MAX_NAME],
+        _printable(system)[:_MAX_NAME],
         tuple(table.clip_ids),
         class_names,
         table.scores,

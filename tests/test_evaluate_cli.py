@@ -240,6 +240,10 @@ def test_a_hostile_file_name_stays_harmless(folder: Path, tmp_path: Path) -> Non
     result = run(folder, path, "--release", "small@1.0.0", "--resamples", "0")
     assert "\x1b" not in result.output
     assert "a?[31m?b: 5-way" in result.stdout
+    path.write_bytes(b"nothing")
+    result = run(folder, path, "--release", "small@1.0.0", status=1)
+    assert "\x1b" not in result.output
+    assert result.stderr.startswith("Error: a?[31m?b.npz")
 
 
 def test_the_paper_is_rebuilt() -> None:
