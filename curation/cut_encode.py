@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from mimecurate.curation.cut_plan import CodedFrame, Plan
     from mimecurate.curation.media_source import MediaSource
 
-_X264_PARAMS = "keyint=60"  # annotators and data loaders seek
+_QUALITY = {
+    "preset": "veryfast",
+    "crf": "18",
+    "x264-params": "keyint=60",  # annotators and data loaders seek
+}
 _REORDERED_FRAMES = 2  # by x264, with B-frames that others refer to
 
 
@@ -48,7 +52,7 @@ def cut_encode(
             picture,
             time_base=plan.time_base,
             rate=plan.frame_rate,
-            x264_params=_X264_PARAMS,
+            quality=_QUALITY,
         )
         audio = sound.add_to(container) if sound else ()
         frames = frames_at(source, plan, plan.ticks, check_stopped)

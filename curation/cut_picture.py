@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
     from av.sidedata.sidedata import SideData
@@ -29,7 +29,6 @@ _HDR_TRANSFERS = frozenset({16, 18})  # ITU-T H.273: PQ and HLG
 _RGB_MATRIX = 0
 _LIMITED_RANGE = 1
 _of_thread = threading.local()
-_PRESET, _CRF = "veryfast", "18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +163,9 @@ def set_up_encoder(
     *,
     time_base: Fraction,
     rate: Fraction,
-    x264_params: str,
+    quality: Mapping[str, str],
 ) -> None:
-    """Make an H.264 encoder produce this picture: x264, veryfast, crf 18, one thread."""
+    """Make an H.264 encoder produce this picture, in one thread; ``quality`` is x264's options."""
     encoder.width, encoder.height = picture.width, picture.height
     encoder.pix_fmt = picture.pix_fmt
     encoder.time_base, encoder.framerate = time_base, rate
@@ -179,7 +178,7 @@ def set_up_encoder(
     if picture.is_interlaced:
         encoder.flags |= av.codec.context.Flags.interlaced_dct
     encoder.thread_count = 1
-    encoder.options = {"preset": _PRESET, "crf": _CRF, "x264-params": x264_params}
+    encoder.options = dict(quality)
 
 
 def _tone_mapper() -> VideoReformatter:

@@ -43,7 +43,11 @@ if TYPE_CHECKING:
     from mimecurate.curation.cut_plan import CodedFrame, Plan
     from mimecurate.curation.media_source import MediaSource
 
-_X264_PARAMS = "bframes=0:keyint=infinite"
+_QUALITY = {
+    "preset": "superfast",  # at crf 20 as good as veryfast at 18, for two thirds of the time
+    "crf": "20",
+    "x264-params": "bframes=0:keyint=infinite",
+}
 _LENGTH_SIZE = 4
 
 
@@ -192,7 +196,7 @@ def _encoded(
         picture,
         time_base=plan.time_base,
         rate=plan.frame_rate,
-        x264_params=_X264_PARAMS,
+        quality=_QUALITY,
     )
     for tick, frame in frames:
         frame.pts, frame.time_base = tick, plan.time_base

@@ -45,6 +45,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(tmp_path: Path) -> None:
     expected = {"mimecurate/py.typed"}
     for name, folder in MAPPED.items():
         for path in (ROOT / folder).iterdir():
-            if path.suffix == ".py" or (name == "mimecurate.schemas" and path.suffix == ".json"):
+            data = SETUPTOOLS["package-data"].get(name, [])
+            if path.suffix == ".py" or any(path.match(pattern) for pattern in data):
                 expected.add(f"{name.replace('.', '/')}/{path.name}")
     assert packed == expected

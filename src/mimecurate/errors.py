@@ -53,11 +53,12 @@ class InvalidInputError(MimecurateError):
         self.name = name
         self.problems = tuple(problems)
         self.hint = hint
-        count = len(self.problems)
-        head = f"{name}: {count} problem{'' if count == 1 else 's'}"
-        super().__init__(
-            "\n".join([head, *(f"  {p}" for p in self.problems), *filter(None, [hint])])
-        )
+        if len(self.problems) == 1:
+            message = "; ".join(filter(None, [f"{name}: {self.problems[0]}", hint]))
+        else:
+            lines = [f"{name}: {len(self.problems)} problems", *(f"  {p}" for p in self.problems)]
+            message = "\n".join([*lines, *filter(None, [hint])])
+        super().__init__(message)
 
 
 class WorkspaceError(MimecurateError):
