@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from release_lists import CLASSES, CLIPS, NO, YES, clip, know, release
 
 from mimecurate.curation.release_cards import MIMETICS_CARD, read_card
