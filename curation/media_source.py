@@ -343,14 +343,12 @@ def _next_key(source: MediaSource, wanted: int) -> _Key | None:
     """Read to the next key frame, if one comes before a packet later than ``wanted``."""
     try:
         for before, packet in enumerate(source.container.demux(_main_stream(source))):
-            shown = packet.pts if packet.pts is not None else packet.dts
-            decoded = packet.dts if packet.dts is not None else packet.pts
-            if shown is None or decoded is None:
-                continue
-            if packet.is_keyframe:
-                return _Key(before, shown, decoded)
-            if before >= _MAX_PACKETS_TO_KEY or decoded > wanted:
+            is_past = packet.dts is not None and packet.dts > wanted
+            if is_past or before >= _MAX_PACKETS_TO_KEY:
                 break
+            shown = packet.pts if packet.pts is not None else packet.dts
+            if packet.is_keyframe and shown is not None:
+                return _Key(before, shown, packet.dts if packet.dts is not None else shown)
     except (FFmpegError, IndexError) as error:  # PyAV's, where streams appear late
         raise ClipError(Reason.CORRUPT, f"{source._view.name}: can't be read: {error}") from error
     return None

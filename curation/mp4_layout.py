@@ -22,7 +22,7 @@ PROBE_BYTES = 32 << 10
 MAX_MOOV_BYTES = 256 << 20
 """A day of video and sound has an index half as long."""
 _MAX_PICTURE_BYTES = 256 << 10
-_MAX_TOP_BOXES = 1000
+_MAX_TOP_BOXES = 256
 _TAIL_BYTES = 64 << 10
 
 
