@@ -64,21 +64,22 @@ def main() -> None:
             report(name, *measure(function, values))
 
 
-def report(name: str, seconds: float, mebibytes: float, result: object) -> None:
+def report(name: str, seconds: float, cpu: float, mebibytes: float, result: object) -> None:
     limit = LIMITS.get(name)
     words = f"(limit {limit[0]:g} s, {limit[1]} MiB)" if limit else ""
-    print(f"{name:28} {seconds:8.2f} s {mebibytes:8.0f} MiB  {words} {result}", flush=True)
+    numbers = f"{seconds:8.2f} s {cpu:8.2f} s CPU {mebibytes:6.0f} MiB"
+    print(f"{name:26} {numbers}  {words} {result}", flush=True)
 
 
 def measure(
     function: Callable[..., object], values: tuple[Any, ...]
-) -> tuple[float, float, object]:
-    """Run a function in a fresh process; return its seconds, peak MiB and result."""
+) -> tuple[float, float, float, object]:
+    """Run a function in a fresh process; return its seconds, CPU seconds, peak MiB and result."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measured, args=(sender, function, values))
     process.start()
-    outcome: tuple[float, float, object] = receiver.recv()
+    outcome: tuple[float, float, float, object] = receiver.recv()
     process.join()
     return outcome
 
@@ -86,9 +87,9 @@ def measure(
 def _measured(sender: Any, function: Callable[..., object], values: tuple[Any, ...]) -> None:
     begin = time.perf_counter()
     result = function(*values)
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sender.send((seconds, peak, result))
+    sender.send((seconds, cpu, peak, result))
 
 
 def fill(root: Path, clips: int) -> None:

@@ -52,7 +52,7 @@ def check(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Ask for each video whether it is still there, and keep the answer.
+    """Ask for each video whether it is still there, and keep the answer.
 
     A video counts as gone only after it was found gone on several days. A rate limit or a bot check
     is never "gone": it says something of us. Run it once a day, e.g. by cron.

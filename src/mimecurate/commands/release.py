@@ -58,7 +58,7 @@ def import_(
     workspace: Path,
     as_json: bool,
 ) -> None:
-    r"""Import a release that others published.
+    """Import a release that others published.
 
     Videos, clips and classes become known to the workspace, and the release is frozen as it is.
     Nothing is imported if anything is wrong; everything that is wrong is listed.
@@ -149,7 +149,7 @@ def create(
     workspace: Path,
     as_json: bool,
 ) -> None:
-    r"""Freeze what was decided.
+    """Freeze what was decided.
 
     The release starts from the one before it of the same name: clips that were decided on take what
     was decided, the others stay. Without --version nothing is frozen; you see what would be, what
@@ -236,7 +236,7 @@ def _show_created(made: CreatedRelease, allow: tuple[str, ...]) -> None:
 @workspace_option
 @json_option
 def list_(name: str | None, workspace: Path, as_json: bool) -> None:
-    r"""List the releases of the workspace.
+    """List the releases of the workspace.
 
     \b
     Example:
@@ -262,7 +262,7 @@ def list_(name: str | None, workspace: Path, as_json: bool) -> None:
 @workspace_option
 @json_option
 def show(release: str, workspace: Path, as_json: bool) -> None:
-    r"""Show what is in a release: NAME@VERSION, or the path of an exported one.
+    """Show what is in a release: NAME@VERSION, or the path of an exported one.
 
     \b
     Example:
@@ -286,7 +286,7 @@ def show(release: str, workspace: Path, as_json: bool) -> None:
 @workspace_option
 @json_option
 def diff(a: str, b: str, workspace: Path, as_json: bool) -> None:
-    r"""Say what differs between two releases.
+    """Say what differs between two releases.
 
     Each is NAME@VERSION of the workspace, or the path of an exported release.
 

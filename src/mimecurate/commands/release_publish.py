@@ -47,7 +47,7 @@ def withdraw(
     workspace: Path,
     as_json: bool,
 ) -> None:
-    r"""Take clips down.
+    """Take clips down.
 
     Deletes the media, what releases say of the clips, and the link and title of a video none of
     whose clips is left; and freezes the next MAJOR version without them. Their ids and the reason
@@ -98,7 +98,7 @@ def withdraw(
 @workspace_option
 @json_option
 def export(release: str, format_: str, out: Path, workspace: Path, as_json: bool) -> None:
-    r"""Write a release for others.
+    """Write a release for others.
 
     bundle is complete and can be verified. huggingface, fiftyone and mmaction2 come with the clips
     whose media are in the workspace.
@@ -132,7 +132,7 @@ def export(release: str, format_: str, out: Path, workspace: Path, as_json: bool
 @json_option
 @click.pass_context
 def check(ctx: click.Context, path: Path, as_json: bool) -> None:
-    r"""Verify an exported release that somebody made or changed: a folder or .zip.
+    """Verify an exported release that somebody made or changed: a folder or .zip.
 
     Digest, checksums, rows, counts and Croissant; everything that is wrong is listed.
 
@@ -198,7 +198,7 @@ def rehydrate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Fetch what a release lists, and report what is left of it.
+    """Fetch what a release lists, and report what is left of it.
 
     R is NAME@VERSION of the workspace, or the path of an exported release. The report says how many
     of its clips are here, by reason, class and subset, and the digest of those to cite.
