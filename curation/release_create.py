@@ -23,6 +23,7 @@ from mimecurate.curation.release_decided import (
 from mimecurate.curation.release_diff import Summary, summarize_staged
 from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged_contents
 from mimecurate.curation.release_problems import Problems
+from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_read import latest_release, version_of
 from mimecurate.curation.release_stage import close_stage, open_stage, writing
 from mimecurate.curation.release_where import insert_matching, keep_matching, open_where
@@ -124,6 +125,7 @@ def create_release(
     _check_allowed(allow)
     db = workspace.db
     with workspace.lock("release", f"release create {name}"):
+        finish_purges(workspace)
         open_stage(db)
         parent = latest_release(db, name)
         _stage(db, recipe, parent)

@@ -16,6 +16,7 @@ from mimecurate.curation.release_import_mimetics import (
     read_mimetics_classes,
 )
 from mimecurate.curation.release_problems import Problems
+from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_stage import (
     close_stage,
     open_stage,
@@ -85,6 +86,7 @@ def import_release(
     problems = Problems()
     db = workspace.db
     with workspace.lock("release", f"release import {source.name}"):
+        finish_purges(workspace)
         open_stage(db)
         withdrawn: list[WithdrawnClip] = []
         with db.atomic():

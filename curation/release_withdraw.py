@@ -14,6 +14,7 @@ from mimecurate.curation.release_cards import card_of
 from mimecurate.curation.release_diff import summarize_staged
 from mimecurate.curation.release_freeze import Header, freeze, staged_contents
 from mimecurate.curation.release_problems import Problems
+from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_read import find_release, latest_release, version_of
 from mimecurate.curation.release_stage import close_stage, open_stage, stage_release, writing
 from mimecurate.errors import Problem
@@ -156,17 +157,6 @@ def _purge_database(db: Database) -> None:
         "(SELECT video_id FROM clips WHERE clip_id IN doomed) AND video_id NOT IN "
         "(SELECT video_id FROM clips WHERE clip_id NOT IN (SELECT clip_id FROM withdrawals))"
     )
-
-
-def finish_purges(workspace: Workspace) -> int:
-    """Delete the media of withdrawn clips that are still there; return how many files that were."""
-    removed = 0
-    for path, *_ in workspace.db.execute("SELECT path FROM purges").fetchall():
-        file = workspace.root / path
-        removed += file.is_file()
-        file.unlink(missing_ok=True)
-        workspace.db.execute("DELETE FROM purges WHERE path = ?", [path])
-    return removed
 
 
 def _also_listed_by(db: Database, name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import os
 import stat
 import struct
@@ -16,9 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from release_lists import CLIPS, clip, release
+from testbed import REPOSITORY
 
 from mimecurate.curation import release_croissant_check
 from mimecurate.curation.release_bundle_check import check_bundle
+from mimecurate.curation.release_cards import FIELDS, read_card
 from mimecurate.curation.release_csv import neutral_cell, plain_cell
 from mimecurate.curation.release_edition import load_edition, show_any
 from mimecurate.curation.release_export import export_release
@@ -498,3 +501,18 @@ class TestHostile:
 def test_no_sensible_row_comes_near_the_limit_of_a_line(bundle: Path) -> None:
     longest = max(map(len, (bundle / "clips.jsonl").read_bytes().splitlines()))
     assert longest * 50 < MAX_LINE_BYTES
+
+
+DOCUMENTATION = REPOSITORY / "docs" / "reference" / "bundle.md"
+
+
+def test_the_documented_digest_is_right() -> None:
+    failed, tried = doctest.testfile(str(DOCUMENTATION), module_relative=False)
+    assert (failed, tried) == (0, 6)
+
+
+def test_the_documented_card_is_one(tmp_path: Path) -> None:
+    text = DOCUMENTATION.read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "card.toml").write_text(text, "utf-8")
+    card = read_card(tmp_path / "card.toml")
+    assert set(card) >= set(FIELDS) - {"license_text"}

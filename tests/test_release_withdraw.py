@@ -10,6 +10,7 @@ from release_lists import CLIPS, clip, decide, know, release
 from mimecurate.curation.release_compare import compare_releases
 from mimecurate.curation.release_create import Recipe, create_release
 from mimecurate.curation.release_freeze import staged_digest
+from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_read import (
     NoSuchReleaseError,
     find_release,
@@ -17,7 +18,7 @@ from mimecurate.curation.release_read import (
     show_release,
 )
 from mimecurate.curation.release_stage import open_stage, stage_release
-from mimecurate.curation.release_withdraw import finish_purges, withdraw
+from mimecurate.curation.release_withdraw import withdraw
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.errors import InvalidInputError
 from mimecurate.schemas.versions import Version
