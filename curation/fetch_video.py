@@ -7,15 +7,15 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.cut import cut_clip
 from mimecurate.curation.media_source import prefetch
-from mimecurate.curation.verify import verify_clip
-
 from mimecurate.curation.media_store import media_path, publish, unfinished_path
 from mimecurate.curation.open_video import open_video
+from mimecurate.curation.verify import verify_clip
 from mimecurate.errors import ClipError, Reason
 from mimecurate.schemas.ids import clip_id
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mimecurate.curation.cut import Cut, CutMode
-    from mimecurate.curation.sources import SourceOptions
-    from mimecurate.curation.verify import MediaFacts
-
     from mimecurate.curation.fetch_plan import ClipJob, VideoJob
     from mimecurate.curation.open_video import OpenVideo
     from mimecurate.curation.pacing import Pacer
+    from mimecurate.curation.sources import SourceOptions
+    from mimecurate.curation.verify import MediaFacts
 
 logger = logging.getLogger(__name__)
 
@@ -122,17 +121,17 @@ def _one_clip(
         interval = (Fraction(clip.start_ms, 1000), Fraction(end_ms, 1000))
         for media in filter(None, (source.video, source.audio)):
             prefetch(media, [interval])
-        cut = cut_clip(
+        cut_to = partial(
+            cut_clip,
             source.video,
             source.audio,
             clip.start_ms,
             end_ms,
             unfinished,
-            mode=options.cut,
             max_height=options.max_height,
             check_stopped=check_stopped,
         )
-        facts = verify_clip(unfinished, cut)
+        cut, facts = _cut_and_verify(cut_to, unfinished, options.cut)
         name = clip_id(job.video_id, clip.start_ms, end_ms)
         publish(unfinished, options.clips_dir.parent / media_path(name))
     except (ClipError, OSError) as error:
@@ -150,6 +149,22 @@ def _one_clip(
         (*source.notes, *cut.notes, *facts.warnings),
     )
     return ClipResult(clip.clip_id, name, job.video_id, clip.start_ms, end_ms, fetched=fetched)
+
+
+def _cut_and_verify(
+    cut_to: Callable[..., Cut], unfinished: Path, mode: CutMode
+) -> tuple[Cut, MediaFacts]:
+    """Cut and check; a smart cut that does not hold is re-encoded whole, and checked again."""
+    cut = cut_to(mode=mode)
+    try:
+        return cut, verify_clip(unfinished, cut)
+    except ClipError as error:
+        if cut.mode != "smart" or error.reason is not Reason.CORRUPT:
+            raise
+        logger.warning("%s: re-encoding whole: %s", unfinished.name, error)
+        note = f"re-encoded whole: {error}"
+    cut = cut_to(mode="encode")
+    return replace(cut, notes=(*cut.notes, note)), verify_clip(unfinished, cut)
 
 
 def _end_of_video_ms(source: OpenVideo, options: FetchOptions) -> int:
