@@ -72,11 +72,15 @@ class Rehydration:
         return {"release": {"name": name, "version": version, "digest": self.digest}, **document}
 
 
-def clip_requests(edition: Edition) -> Iterator[ClipRequest]:
-    """Ask for every clip of a release that has a link, as a list of clips would."""
+def clip_requests(workspace: Workspace, edition: Edition) -> Iterator[ClipRequest]:
+    """Ask for every clip of a release that has a link, as a list of clips would.
+
+    Clips that were withdrawn here are not asked for, even if an older export still lists them.
+    """
+    withdrawn = {name for (name,) in workspace.db.execute("SELECT clip_id FROM withdrawals")}
     for number, clip in enumerate(edition.release.clips, 1):
         url = link_of(clip)
-        if url is not None:
+        if url is not None and clip.clip_id not in withdrawn:
             yield ClipRequest(
                 number, url, clip.video_id, clip.start_ms, clip.end_ms, clip.label, clip.split
             )
@@ -148,10 +152,13 @@ def _missing(workspace: Workspace, edition: Edition, gone_after_days: int) -> It
         link.video_id: link.state
         for link in link_states(workspace.db, gone_after_days=gone_after_days)
     }
+    withdrawn = dict(workspace.db.execute("SELECT clip_id, reason FROM withdrawals").fetchall())
     for clip in absent:
         reason, message = failures.get(clip.clip_id, (NOT_TRIED, ""))
         if link_of(clip) is None:
             reason, message = NO_LINK, ""
+        if clip.clip_id in withdrawn:
+            reason, message = WITHDRAWN, withdrawn[clip.clip_id]
         link = states.get(clip.video_id, "unknown")
         yield MissingClip(clip.clip_id, clip.label, reason, message, link)
     for clip_id, why in release.withheld.items():

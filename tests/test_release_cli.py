@@ -16,11 +16,18 @@ from mimecurate.curation import release_croissant_check
 from mimecurate.curation.loopback import LoopbackServer
 from mimecurate.curation.release_edition import load_edition
 from mimecurate.curation.release_read import load_release
-from mimecurate.curation.release_rehydrate import MissingClip, Rehydration, Share, rehydration
+from mimecurate.curation.release_rehydrate import (
+    MissingClip,
+    Rehydration,
+    Share,
+    clip_requests,
+    rehydration,
+)
 from mimecurate.curation.release_rehydrate_page import rehydration_page
 from mimecurate.curation.samples import VideoSpec
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.schemas.digest import release_digest, row_hash
+from mimecurate.schemas.ids import clip_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,12 +230,20 @@ class TestRehydrate:
         report = _json(run("rehydrate", bundle, "--report-only", "-w", space, "--json", expect=3))
         assert report["by_reason"] == {"not_tried": 4}
 
-    def test_everything_there_ends_well(self, root: Path) -> None:
+    def test_an_old_export_brings_nothing_back(
+        self, run: Callable[..., Result], root: Path, tmp_path: Path
+    ) -> None:
+        bundle = tmp_path / "m.zip"
+        run("export", "m@1.0.0", "--format", "bundle", "--out", bundle, "-w", root)
+        gone = CLIPS[0].clip_id
+        run("withdraw", "m", "--clip", gone, "--reason", "asked", "--yes", "-w", root)
         with open_workspace(root) as opened:
-            edition = load_edition("m@1.0.0", root)
+            edition = load_edition(str(bundle), root)
+            wanted = [clip_id(r.video_id, r.start_ms or 0, r.end_ms or 0)
+                      for r in clip_requests(opened, edition)]  # fmt: skip
             report = rehydration(opened, edition)
-        assert report.present == 0
-        assert sum(report.by_reason.values()) == report.clips == 4
+        assert sorted(wanted) == sorted(c.clip_id for c in CLIPS[1:])
+        assert report.by_reason == {"not_tried": 3, "withdrawn": 1}
 
 
 def _report() -> Rehydration:

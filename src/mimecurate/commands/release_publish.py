@@ -255,7 +255,7 @@ def _fetch(
         view = stack.enter_context(FetchView())
         fetch(
             space,
-            clip_requests(edition),
+            clip_requests(space, edition),
             how,
             list_name=edition.reference,
             retry_failed=retry_failed,
