@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.commands.release_publish import check, export, rehydrate, withdraw
+from mimecurate.commands.release_publish import check, export, rehydrate, withdraw, working
 from mimecurate.console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def create(
     from mimecurate.curation.workspace import open_workspace
 
     recipe = Recipe(source, min_annotators, where, [_split(text) for text in splits], fresh)
-    with open_workspace(workspace) as space:
+    with open_workspace(workspace) as space, working("freezing"):
         made = create_release(
             space,
             checked_name(name),
@@ -296,7 +296,8 @@ def diff(a: str, b: str, workspace: Path, as_json: bool) -> None:
     """
     from mimecurate.curation.release_compare import compare_releases
 
-    found = compare_releases(a, b, workspace)
+    with working("comparing"):
+        found = compare_releases(a, b, workspace)
     if as_json:
         print_json(found.as_json())
         return

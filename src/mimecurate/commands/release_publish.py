@@ -17,6 +17,8 @@ from mimecurate.commands.options import (
 from mimecurate.console import print_json, print_table, say
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mimecurate.curation.release_edition import Edition
     from mimecurate.curation.release_rehydrate import Rehydration
     from mimecurate.curation.workspace import Workspace
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 _OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 _FORMATS = ("bundle", "kinetics", "parquet", "croissant", "huggingface", "fiftyone", "mmaction2")
 _MOST_SHOWN = 20
+
+
+def working(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something is going on."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
 
 
 @click.command("withdraw")
@@ -64,7 +73,7 @@ def withdraw(
         raise click.UsageError("name what to withdraw with --clip or --video")
     if not yes:
         click.confirm("Media and links are deleted for good. Go on?", abort=True, err=True)
-    with open_workspace(workspace) as space:
+    with open_workspace(workspace) as space, working("withdrawing"):
         done = take_down(
             space, name, reason, clip_ids=clips, video_ids=videos, decided_by=decided_by
         )
@@ -111,7 +120,8 @@ def export(release: str, format_: str, out: Path, workspace: Path, as_json: bool
     from mimecurate.curation.release_edition import load_edition
     from mimecurate.curation.release_export import export_release
 
-    done = export_release(load_edition(release, workspace), format_, out)
+    with working("writing"):
+        done = export_release(load_edition(release, workspace), format_, out)
     for notice in done.notices:
         say(f"note: {notice}")
     say(f"wrote {done.path}: {done.files:,} files, {done.bytes:,} bytes")
@@ -144,7 +154,8 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     from mimecurate.errors import InvalidInputError
 
     try:
-        found = check_bundle(path)
+        with working("checking"):
+            found = check_bundle(path)
     except InvalidInputError as error:
         if not as_json:
             raise
@@ -219,7 +230,8 @@ def rehydrate(
         if not report_only:
             edition = load_edition(release, workspace)
             _fetch(space, edition, options, retry_failed=retry_failed, allow_files=allow_files)
-        report = rehydration(space, load_edition(release, workspace))
+        with working("counting"):
+            report = rehydration(space, load_edition(release, workspace))
     if html is not None:
         html.write_text(rehydration_page(report), "utf-8")
         say(f"wrote {html}")
