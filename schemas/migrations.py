@@ -293,10 +293,8 @@ def m003_releases(db: Database) -> None:
         "CREATE TRIGGER release_rows_no_replace BEFORE INSERT ON release_rows "
         "WHEN EXISTS (SELECT 1 FROM release_rows "
         "WHERE clip_id = NEW.clip_id AND row_hash = NEW.row_hash) "
-        "BEGIN SELECT RAISE(ABORT, 'release_rows is frozen'); END",
-        "CREATE TRIGGER release_rows_no_return BEFORE INSERT ON release_rows "
-        "WHEN EXISTS (SELECT 1 FROM withdrawals WHERE clip_id = NEW.clip_id) "
-        "BEGIN SELECT RAISE(ABORT, 'a withdrawn clip cannot come back'); END",
+        "OR EXISTS (SELECT 1 FROM withdrawals WHERE clip_id = NEW.clip_id) "
+        "BEGIN SELECT RAISE(ABORT, 'release_rows is frozen, or the clip was withdrawn'); END",
         """CREATE TABLE purges (
             path TEXT PRIMARY KEY,
             clip_id TEXT NOT NULL REFERENCES withdrawals

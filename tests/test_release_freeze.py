@@ -39,7 +39,7 @@ FROZEN = {
     "releases": {"update", "delete", "replace", "second"},
     "release_clips": {"update", "delete", "insert"},
     "release_classes": {"update", "delete", "insert"},
-    "release_rows": {"update", "delete", "replace", "return"},
+    "release_rows": {"update", "delete", "replace"},
     "withdrawals": {"update", "delete", "replace"},
     "link_checks": {"update", "delete", "replace"},
     "attempts": {"update", "delete"},
