@@ -43,10 +43,16 @@ if TYPE_CHECKING:
     from mimecurate.curation.cut_plan import CodedFrame, Plan
     from mimecurate.curation.media_source import MediaSource
 
+# As true to the source as veryfast at crf 18, in less than half of its time, for edges of about the
+# same size: of what ultrafast leaves out, the entropy coder, deblocking, small transforms and the
+# knowledge of which blocks later frames refer to are worth their time.
 _QUALITY = {
-    "preset": "superfast",  # at crf 20 as good as veryfast at 18, for two thirds of the time
-    "crf": "20",
-    "x264-params": "bframes=0:keyint=infinite",
+    "preset": "ultrafast",
+    "crf": "18",
+    "x264-params": (
+        "bframes=0:keyint=infinite:cabac=1:deblock=0,0:8x8dct=1:partitions=i4x4,i8x8"
+        ":mbtree=1:rc-lookahead=10"
+    ),
 }
 _LENGTH_SIZE = 4
 
