@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.clips import ClipFilter, find_clips
-from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from mimecurate.curation.workspace import Workspace
 
 UNLABELLED = "unlabelled"
+MAX_FOLDER_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export did."""
+
+    made: int
+    """Files laid out now."""
+    there: int
+    """Files that were there already."""
+    problems: tuple[str, ...]
 
 
 def export_kinetics(
@@ -24,7 +37,7 @@ def export_kinetics(
     wanted: ClipFilter,
     *,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> tuple[int, int]:
+) -> Exported:
     """Link clips into ``out/<class>/<clip_id>.mp4``, as the Kinetics crawlers lay them out.
 
     Files are hard links (copies where the file systems differ), so they need no room. A file that
@@ -37,17 +50,18 @@ def export_kinetics(
         on_progress: called with the number of clips laid out.
 
     Returns:
-        Files laid out now, and files that were there.
-
-    Raises:
-        MimecurateError: ``out`` can't be written.
+        What was done, and what could not be.
     """
     made = there = 0
+    problems: list[str] = []
     for clip in find_clips(workspace.db, wanted):
         if clip["path"] is None:
             continue
         source = workspace.root / str(clip["path"])
-        target = out / class_folder(clip["label"]) / f"{clip['clip_id']}.mp4"
+        target = out / class_folder(clip["label"]) / source.name
+        if not source.is_file():
+            problems.append(f"{source} is gone; `mimecurate clips verify` and fetch it again")
+            continue
         try:
             if target.is_file() and target.stat().st_size == clip["bytes"]:
                 there += 1
@@ -56,22 +70,27 @@ def export_kinetics(
                 _link(source, target)
                 made += 1
         except OSError as error:
-            raise MimecurateError(f"{target}: {error.strerror}") from error
+            problems.append(f"{target}: {error.strerror}")
         on_progress(made + there)
-    return made, there
+    return Exported(made, there, tuple(problems))
 
 
 def class_folder(label: object) -> str:
     """Make a folder name of a class name; it can't leave the folder that it is in.
 
+    Where the name had to be changed, a few digits of its hash keep it apart from others.
+
     >>> class_folder("punching person (boxing)"), class_folder("../x"), class_folder(None)
-    ('punching person (boxing)', '.._x', 'unlabelled')
+    ('punching person (boxing)', '.._x-d6b96a', 'unlabelled')
     """
-    name = "".join(
-        c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in str(label or "")
-    )
-    name = name.strip()[:100]
-    return UNLABELLED if name in {"", ".", ".."} else name
+    text = str(label or "").strip()
+    if not text:
+        return UNLABELLED
+    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in text)
+    name = name.encode("utf-8")[:MAX_FOLDER_BYTES].decode("utf-8", "ignore").strip()
+    if name == text and name not in {".", ".."}:
+        return name
+    return f"{name}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]}"
 
 
 def _link(source: Path, target: Path) -> None:

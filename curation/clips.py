@@ -79,6 +79,13 @@ def find_clips(
         yield dict(zip(COLUMNS, row, strict=True))
 
 
+def count_clips(db: Database, wanted: ClipFilter) -> int:
+    """Count the clips that a filter lets through."""
+    conditions, values = _conditions(wanted)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return int(db.execute(f"SELECT count(*) FROM clip_status{where}", values).fetchone()[0])
+
+
 def _conditions(wanted: ClipFilter) -> tuple[list[str], list[object]]:
     conditions: list[str] = []
     values: list[object] = []

@@ -23,7 +23,7 @@ MAX_DISTANCE = 6
 """Bits of 64. A re-encoded frame differs in 0-2, another take of a static scene in 8-10."""
 HASHES_PER_CLIP = 8
 MIN_SHARE = 0.5
-_BLOCK = 256
+_BLOCK = 512
 
 Kind = Literal["same file", "overlapping times", "near-duplicate"]
 
@@ -74,9 +74,10 @@ def find_duplicates(
 
 
 def _same_files(db: Database) -> Iterator[tuple[str, str, Kind]]:
+    """Pair each file with the first that is the same, not with every one."""
     for first, second in db.execute(
-        "SELECT a.clip_id, b.clip_id FROM media AS a JOIN media AS b "
-        "ON a.sha256 = b.sha256 AND a.clip_id < b.clip_id"
+        "SELECT first, clip_id FROM (SELECT clip_id, min(clip_id) OVER (PARTITION BY sha256) "
+        "AS first FROM media) WHERE clip_id <> first"
     ):
         yield first, second, "same file"
 
@@ -99,20 +100,31 @@ def _near(
     count = len(hashes)
     plain = _has_no_content(hashes)
     enough = np.maximum(1, np.ceil(MIN_SHARE * (~plain).sum(axis=1)))
-    for start in range(0, count, _BLOCK):
-        block = slice(start, min(start + _BLOCK, count))
-        best = np.full((block.stop - start, count, HASHES_PER_CLIP), 64, np.uint8)
-        for column in range(HASHES_PER_CLIP):
-            distance = np.bitwise_count(hashes[block, None, :] ^ hashes[None, :, column, None])
-            distance[:, plain[:, column]] = 64
-            np.minimum(best, distance, out=best)
-        matched = (best <= max_distance) & ~plain[block][:, None, :]
-        found = matched.sum(axis=2) >= enough[block][:, None]
-        for row, j in zip(*np.nonzero(found), strict=True):
-            i = start + int(row)
-            if i < j:
-                yield i, int(j), float(best[row, j][matched[row, j]].mean())
-        on_progress(block.stop, count)
+    starts = range(0, count, _BLOCK)
+    for start in starts:
+        rows = slice(start, start + _BLOCK)
+        for other in starts[start // _BLOCK :]:
+            columns = slice(other, other + _BLOCK)
+            best = _closest(hashes[rows], hashes[columns], plain[columns])
+            matched = (best <= max_distance) & ~plain[rows][:, None, :]
+            found = matched.sum(axis=2) >= enough[rows][:, None]
+            for row, column in zip(*np.nonzero(found), strict=True):
+                i, j = start + int(row), other + int(column)
+                if i < j:
+                    yield i, j, float(best[row, column][matched[row, column]].mean())
+        on_progress(min(start + _BLOCK, count), count)
+
+
+def _closest(
+    a: NDArray[np.uint64], b: NDArray[np.uint64], plain_b: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Give each frame of each clip in ``a`` its distance to the closest frame of each in ``b``."""
+    best = np.full((len(a), len(b), HASHES_PER_CLIP), 64, np.uint8)
+    for column in range(HASHES_PER_CLIP):
+        distance = np.bitwise_count(a[:, None, :] ^ b[None, :, column, None])
+        distance[:, plain_b[:, column]] = 64
+        np.minimum(best, distance, out=best)
+    return best
 
 
 def _has_no_content(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from mimecurate.errors import ClipError, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+LONGEST_RETRY_AFTER_S = 7 * 86_400
 MAX_MESSAGE_CHARS = 500
 
 _BOT_CHECK = r"not a bot|unusual traffic|captcha|anti-bot"
@@ -172,17 +173,21 @@ def classify_status(status: int, phrase: str, retry_after: str | None) -> ClipEr
 def parse_retry_after(value: str | None) -> float | None:
     """Read a ``Retry-After`` header: seconds, or a date. None if it is absent or makes no sense.
 
-    >>> parse_retry_after("120"), parse_retry_after("soon")
-    (120.0, None)
+    More than `LONGEST_RETRY_AFTER_S` is no sense: nobody means it, and nobody would wait.
+
+    >>> parse_retry_after("120"), parse_retry_after("soon"), parse_retry_after("999999999")
+    (120.0, None, None)
     """
     if value is None:
         return None
     if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
+        seconds = float(value)
+    else:
+        try:
+            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
+    return seconds if seconds <= LONGEST_RETRY_AFTER_S else None
 
 
 def clean_message(text: str) -> str:

@@ -107,6 +107,7 @@ def make_plan(
     _find_conflicts(db, plan)
     _merge(db)
     plan.withdrawn = _leave_out_withdrawn(db)
+    _find_changes(db, plan)
     _find_todo(db, root, retry_failed)
     plan.clips = _count(db, "SELECT count(*) FROM temp.plan")
     plan.videos = _count(db, "SELECT count(DISTINCT video_id) FROM temp.plan")
@@ -202,37 +203,53 @@ def _row(entry: ClipRequest | Problem | Notice, plan: Plan) -> tuple[object, ...
 
 
 def _find_conflicts(db: Database, plan: Plan) -> None:
-    """Report lines that contradict an earlier one: they can't both be right."""
+    """Report lines that contradict an earlier one, and leave them out: both can't be right."""
+    db.execute("CREATE INDEX temp.staged_clip ON staged (clip_id, line)")
+    db.execute("CREATE INDEX temp.staged_video ON staged (video_id, line)")
     for key, column, what in (
         ("clip_id", "label", "class"),
         ("clip_id", "split", "split"),
         ("video_id", "url", "link"),
     ):
-        for line, name, value, first_line, first in db.execute(
-            f"""SELECT min(s.line), s.{key}, s.{column}, f.line, f.{column}
-                FROM temp.staged AS s JOIN (
-                    SELECT min(line) AS line, {key}, {column} FROM temp.staged
-                    WHERE {column} IS NOT NULL GROUP BY {key}
-                    HAVING count(DISTINCT {column}) > 1) AS f USING ({key})
-                WHERE s.{column} <> f.{column} GROUP BY s.{key}, s.{column}
-                ORDER BY min(s.line)"""
-        ):
-            plan.add_problem(
-                Problem(
-                    f"{name} has the {what} {value!r} here and {first!r} in line {first_line}; "
-                    "keep one",
-                    line,
-                )
+        with db.atomic():
+            db.execute(
+                f"""CREATE TEMP TABLE contrary AS SELECT * FROM (
+                    SELECT line, {key} AS name, {column} AS value,
+                        first_value({column}) OVER earlier AS first,
+                        first_value(line) OVER earlier AS first_line
+                    FROM temp.staged WHERE {column} IS NOT NULL
+                    WINDOW earlier AS (PARTITION BY {key} ORDER BY line))
+                WHERE value <> first ORDER BY line"""
             )
+            for line, name, value, first, first_line in db.execute("SELECT * FROM temp.contrary"):
+                words = f"the {what} {value!r} here and {first!r} in line {first_line}"
+                plan.add_problem(Problem(f"{name} has {words}; keep one", line))
+            db.execute("DELETE FROM temp.staged WHERE line IN (SELECT line FROM temp.contrary)")
+            plan.lines = _count(db, "SELECT count(*) FROM temp.staged")
+            db.execute("DROP TABLE temp.contrary")
+
+
+def _find_changes(db: Database, plan: Plan) -> None:
+    """Note where the list says other than the workspace knows; the list is taken at its word."""
+    for line, name, new, known in db.execute(
+        "SELECT min(line), p.video_id, p.url, v.url FROM temp.plan AS p "
+        "JOIN videos AS v USING (video_id) WHERE p.url <> v.url GROUP BY p.video_id ORDER BY 1"
+    ):
+        plan.add_notice(Notice(line, f"{name} had the link {known!r} before, now {new!r}"))
+    for column, what in (("label", "class"), ("split", "split")):
+        for line, name, new, known in db.execute(
+            f"SELECT p.line, clip_id, p.{column}, c.{column} FROM temp.plan AS p "
+            f"JOIN clips AS c USING (clip_id) WHERE p.{column} <> c.{column} ORDER BY p.line"
+        ):
+            plan.add_notice(Notice(line, f"{name} had the {what} {known!r} before, now {new!r}"))
 
 
 def _merge(db: Database) -> None:
     """Keep one row per clip; ``place`` is where its video first stands in the list."""
-    db.execute("CREATE INDEX temp.staged_video ON staged (video_id, line)")
     db.execute(
         """CREATE TEMP TABLE plan AS
-            SELECT s.clip_id, s.video_id, s.url, s.start_ms, s.end_ms, max(s.label) AS label,
-                max(s.split) AS split, min(s.line) AS line, 'todo' AS state,
+            SELECT s.clip_id, s.video_id, min(s.url) AS url, s.start_ms, s.end_ms,
+                max(s.label) AS label, max(s.split) AS split, min(s.line) AS line, 'todo' AS state,
                 (SELECT min(line) FROM temp.staged AS t WHERE t.video_id = s.video_id) AS place
             FROM temp.staged AS s GROUP BY s.clip_id"""
     )

@@ -181,7 +181,8 @@ class HttpBytes:
     def _check_range(self, response: WatchedResponse, start: int, stop: int) -> int:
         """Return where the response stops, if it starts where it must, in the same file."""
         first, after, size = content_range(response)
-        if first != start or not first < after <= stop:
+        is_scrap = after < stop and after - first < PROGRESS_BYTES
+        if first != start or not first < after <= stop or is_scrap:
             raise BadAnswerError(
                 f"asked for bytes {start}-{stop - 1}, the server answered {first}-{after - 1}"
             )

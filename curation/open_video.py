@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimecurate.curation.byte_reader import RangesNotSupportedError
 from mimecurate.curation.media_source import open_media
 from mimecurate.curation.range_file import RangeFile
 from mimecurate.curation.sources import download_whole, open_bytes, resolve
-
-from mimecurate.curation.byte_reader import RangesNotSupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mimecurate.curation.media_source import MediaSource
-    from mimecurate.curation.sources import Resolved, SourceOptions
-
     from mimecurate.curation.pacing import Pacer
+    from mimecurate.curation.sources import Resolved, SourceOptions
 
 logger = logging.getLogger(__name__)
 

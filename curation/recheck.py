@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mimecurate.curation.verify import verify_clip
-
 from mimecurate.curation import engine
 from mimecurate.curation.clips import ClipFilter, find_clips
-from mimecurate.errors import ClipError, Reason
+from mimecurate.curation.verify import verify_clip
+from mimecurate.errors import ClipError, Reason, WorkspaceError
 from mimecurate.schemas.database import now
 
 if TYPE_CHECKING:
@@ -35,21 +34,29 @@ def recheck_clips(
     """Check every fetched clip against what the database says, and yield each as it is done.
 
     The file is there, has its checksum, decodes to the end and has its frames. A clip that fails is
-    X
+    struck from the media and recorded as failed, so that the next fetch gets it again; one that
+    can't be read for another reason (rights, a failing disk) is reported and left alone.
 
     Args:
         workspace: an open workspace; it is locked for fetching meanwhile.
         wanted: which clips.
         workers: clips at a time.
         checksums_only: do not decode; several times faster.
+
+    Raises:
+        WorkspaceError: the folder holds none of the clips; its disk may not be mounted.
     """
+    if workspace.db["media"].count and not any(workspace.clips_dir.glob("??/*.mp4")):
+        raise WorkspaceError(f"{workspace.clips_dir} holds no clip at all; is its disk mounted?")
     with workspace.lock("fetch", "mimecurate clips verify"):
         clips = [c for c in find_clips(workspace.db, wanted) if c["path"] is not None]
         check = partial(_check, workspace.root, checksums_only)
         run_id: int | None = None
         for outcome in engine.map(check, clips, workers=workers):
-            clip = outcome.item
-            problem = outcome.value if outcome.error is None else repr(outcome.error)
+            clip, problem = outcome.item, outcome.value
+            if outcome.error is not None:
+                yield Recheck(str(clip["clip_id"]), f"could not be checked: {outcome.error}")
+                continue
             if problem:
                 run_id = run_id or _start_run(workspace)
                 _strike(workspace, run_id, clip, problem)
@@ -75,7 +82,9 @@ def _check(root: Path, checksums_only: bool, clip: dict[str, object]) -> str:
             return "its checksum is not the recorded one"
         if not checksums_only and (frames := verify_clip(path).frames) != clip["frames"]:
             return f"it holds {frames} frames, not {clip['frames']}"
-    except (ClipError, OSError) as error:
+    except FileNotFoundError:
+        return "its file is gone"
+    except ClipError as error:
         return str(error)
     return ""
 

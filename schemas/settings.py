@@ -39,8 +39,10 @@ class Setting:
     default: Value
     help: str
     choices: tuple[str, ...] = ()
-    at_least: float | None = None
+    at_least: float = 0
     """Smallest number that is allowed."""
+    at_most: float = 1e6
+    """Largest number that is allowed; sizes have none."""
 
     @property
     def variable(self) -> str:
@@ -67,7 +69,9 @@ def _default_workers() -> int:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("fetch.workers", "integer", _default_workers(), "Videos at a time.", at_least=1),
+    Setting(
+        "fetch.workers", "integer", _default_workers(), "Videos at a time.", at_least=1, at_most=256
+    ),
     Setting(
         "fetch.cut",
         "text",
@@ -114,6 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
         20.0,
         "Seconds without a byte before a request is dropped.",
         at_least=0.1,
+        at_most=3600,
     ),
     Setting(
         "fetch.max_height",
@@ -164,14 +169,14 @@ def convert(setting: Setting, raw: object, where: str) -> Value:
     """
     try:
         value = _READERS[setting.kind](raw)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise SettingError(
             f"{where}: {setting.name} = {raw!r}: must be {_wanted(setting)}"
         ) from error
     if setting.choices and value not in setting.choices:
         raise SettingError(f"{where}: {setting.name} = {raw!r}: must be {_wanted(setting)}")
-    too_small = setting.at_least is not None and float(value or 0) < setting.at_least
-    if too_small and value is not None:
+    is_number = isinstance(value, int | float) and setting.kind in {"integer", "number"}
+    if is_number and not setting.at_least <= float(value or 0) <= setting.at_most:
         raise SettingError(f"{where}: {setting.name} = {raw!r}: must be {_wanted(setting)}")
     return value
 
@@ -281,7 +286,9 @@ def _wanted(setting: Setting) -> str:
         "size": "bytes, or a number with K, M or G",
         "switch": "true or false",
     }[setting.kind]
-    return kind if setting.at_least is None else f"{kind} of at least {setting.at_least:g}"
+    if setting.kind not in {"integer", "number"}:
+        return kind
+    return f"{kind} from {setting.at_least:g} to {setting.at_most:g}"
 
 
 def _integer(raw: object) -> int:

@@ -112,6 +112,23 @@ def test_config_shows_value_and_origin(tmp_path: Path, monkeypatch: pytest.Monke
     assert json.loads(result.stdout)["fetch.workers"] == {"value": 8, "origin": "environment"}
 
 
+def test_config_hides_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIMECURATE_FETCH_PROXY", "http://user:sekret@proxy.example:8080")
+    for options in (["--json"], []):
+        out = CliRunner().invoke(cli, ["config", "-w", str(tmp_path), *options]).stdout
+        assert "sekret" not in out
+        assert "//***@proxy.example" in out
+
+
+@pytest.mark.parametrize("option", [["--workers", "0"], ["--cut", "foo"], ["--limit-rate", "x"]])
+def test_a_wrong_option_is_wrong_usage(option: list[str], tmp_path: Path) -> None:
+    urls = tmp_path / "list.txt"
+    urls.touch()
+    result = CliRunner().invoke(cli, ["fetch", "--urls", str(urls), "-w", str(tmp_path), *option])
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_for_the_shell(shell: str) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from mimecurate.cli import cli
-from mimecurate.curation.clip_export import class_folder, export_kinetics
+from mimecurate.curation.clip_export import Exported, class_folder, export_kinetics
 from mimecurate.curation.clips import ClipFilter, find_clips
 from mimecurate.curation.contact_sheet import contact_sheet, evenly_spaced_frames
 from mimecurate.curation.duplicates import find_duplicates
@@ -116,11 +116,30 @@ def test_a_hostile_label_cannot_steer_the_terminal(space: Workspace) -> None:
 def test_export_links_clips_into_class_folders(space: Workspace, sample: SampleMaker) -> None:
     name = add(space, "a", 0, 2000, media=sample(SPEC).path, label="../../escape")
     out = space.root / "out"
-    assert export_kinetics(space, out, ClipFilter()) == (1, 0)
+    assert export_kinetics(space, out, ClipFilter()) == Exported(1, 0, ())
     (link,) = out.rglob("*.mp4")
-    assert link.relative_to(out).as_posix() == f".._.._escape/{name}.mp4"
+    assert link.relative_to(out).as_posix() == f"{class_folder('../../escape')}/{name}.mp4"
+    assert class_folder("../../escape").startswith(".._.._escape-")
     assert link.stat().st_ino == (space.root / media_path(name)).stat().st_ino
-    assert export_kinetics(space, out, ClipFilter()) == (0, 1)
+    assert export_kinetics(space, out, ClipFilter()) == Exported(0, 1, ())
+
+
+def test_export_goes_on_without_a_clip_that_is_gone(
+    space: Workspace, sample: SampleMaker, tmp_path: Path
+) -> None:
+    gone = add(space, "a", 0, 2000, media=sample(SPEC).path)
+    add(space, "b", 0, 2000, media=sample(SPEC).path)
+    (space.root / media_path(gone)).unlink()
+    status, out, _ = run(space, "clips", "export", "--out", str(tmp_path / "out"), "--json")
+    report = json.loads(out)
+    assert (status, report["linked"], len(report["problems"])) == (3, 1, 1)
+    assert gone in report["problems"][0]
+
+
+def test_different_classes_have_different_folders() -> None:
+    names = ["a/b", "a:b", "a_b", ".", "..", "", "深" * 150, "深" * 151]
+    assert len({class_folder(name) for name in names}) == len(names)
+    assert all(len(class_folder(name).encode()) <= 255 for name in names)
 
 
 @pytest.mark.parametrize("label", ["..", ".", "", None, "/", "a/../b", "c\0d", "x" * 500])
@@ -179,7 +198,7 @@ def test_recheck_finds_what_is_missing_or_damaged(space: Workspace, sample: Samp
     damaged.write_bytes(data)
     found = {r.clip_id: r.problem for r in recheck_clips(space, ClipFilter())}
     assert found[names[0]] == ""
-    assert "No such file" in found[names[1]]
+    assert found[names[1]] == "its file is gone"
     assert "checksum" in found[names[2]]
     assert whole.is_file()
     states = dict(space.db.execute("SELECT clip_id, status FROM clip_status").fetchall())
@@ -190,10 +209,27 @@ def test_verify_exits_3_when_a_clip_is_not_whole(space: Workspace, sample: Sampl
     name = add(space, "a", 0, 2000, media=sample(SPEC).path)
     status, out, _ = run(space, "clips", "verify", "--json")
     assert (status, json.loads(out)) == (0, {"checked": 1, "whole": 1, "problems": []})
+    assert run(space, "clips", "verify", "--video", "other")[0] == 0
     (space.root / media_path(name)).write_bytes(b"")
     status, out, _ = run(space, "clips", "verify", "--fast", "--json")
     assert status == 3
     assert json.loads(out)["problems"][0]["clip_id"] == name
+
+
+def test_verify_strikes_nothing_where_the_disk_is_not_mounted(
+    space: Workspace, sample: SampleMaker
+) -> None:
+    name = add(space, "a", 0, 2000, media=sample(SPEC).path)
+    (space.root / media_path(name)).unlink()
+    status, _, err = run(space, "clips", "verify")
+    assert (status, "is its disk mounted?" in err) == (1, True)
+    assert space.db["media"].count == 1
+
+
+def test_ids_stay_as_they_are_in_csv(space: Workspace) -> None:
+    name = add(space, "-abcdefghij", 0, 2000)
+    rows = list(csv.DictReader(io.StringIO(run(space, "clips", "list", "--csv")[1])))
+    assert (rows[0]["clip_id"], rows[0]["video_id"]) == (name, "-abcdefghij")
 
 
 def test_a_contact_sheet_keeps_the_display_aspect(sample: SampleMaker) -> None:
@@ -216,9 +252,9 @@ def test_show_writes_a_png_where_there_is_no_terminal(
     space: Workspace, sample: SampleMaker, tmp_path: Path
 ) -> None:
     name = add(space, "a", 0, 2000, media=sample(SPEC).path)
-    status, out, _ = run(space, "clips", "show", name, "--png", str(tmp_path / "sheet.png"))
+    status, out, _ = run(space, "clips", "show", name, "--png", str(tmp_path / "sheet"))
     assert status == 0
-    assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "sheet").read_bytes()[:4] == b"\x89PNG"
     assert "archery" in out
     assert run(space, "clips", "show", "nope")[0] == 1
 

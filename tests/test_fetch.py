@@ -183,6 +183,7 @@ def test_dry_run_tells_the_plan_and_asks_nobody(loopback: LoopbackServer, tmp_pa
     assert {k: done.report[k] for k in expected} == expected
     assert done.report["notices"] == 1
     assert loopback.stats().requests == 0
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_wrong_list_is_refused_with_every_line_and_nothing_is_fetched(

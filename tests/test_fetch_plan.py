@@ -80,19 +80,54 @@ def test_duplicates_are_merged_and_counted(space: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "words"),
+    ("lines", "wrong", "words"),
     [
-        (f"{A},5,8,x,a,\n{A},5,8,y,a,\n", 3, "has the class 'y' here and 'x' in line 2"),
-        (f"{A},5,8,x,a,train\n{A},5,8,x,a,test\n", 3, "has the split 'test' here and 'train'"),
-        (f"{A},5,8,x,a,\n{B},1,2,x,a,\n", 3, f"has the link '{B}' here and '{A}' in line 2"),
+        (
+            f"{A},5,8,x,a,\n{A},5,8,y,a,\n{A},5,8,z,a,\n",
+            [3, 4],
+            "has the class 'y' here and 'x' in line 2",
+        ),
+        (
+            f"{A},5,8,x,a,train\n{A},5,8,x,a,test\n",
+            [3],
+            "has the split 'test' here and 'train'",
+        ),
+        (
+            f"{A},5,8,x,a,\n{B},1,2,x,a,\n",
+            [3],
+            f"has the link '{B}' here and '{A}' in line 2",
+        ),
     ],
 )
-def test_lines_that_contradict_each_other_are_problems(
-    space: Workspace, lines: str, line: int, words: str
+def test_lines_that_contradict_an_earlier_one_are_problems_and_left_out(
+    space: Workspace, lines: str, wrong: list[int], words: str
 ) -> None:
     plan = plan_of(space, HEAD + lines)
-    assert [p.line for p in plan.problems] == [line]
+    assert [p.line for p in plan.problems] == wrong
     assert words in plan.problems[0].message
+    assert (plan.clips, plan.duplicates) == (1, 0)
+    adopt_plan(space.db)
+    assert space.db.execute(
+        "SELECT clip_id, label, url FROM clips JOIN videos USING (video_id)"
+    ).fetchall() == [("a_000005_000008", "x", A)]
+
+
+def test_many_contradictions_take_no_time(space: Workspace) -> None:
+    lines = (f"http://a.example/{i // 3}.mp4,1,5,label {i % 3},,\n" for i in range(9000))
+    plan = plan_of(space, HEAD + "".join(lines))
+    assert (plan.clips, plan.problem_count, len(plan.problems)) == (3000, 6000, 1000)
+
+
+def test_what_the_workspace_knew_otherwise_is_noted(space: Workspace) -> None:
+    plan_of(space, f"{HEAD}{A},5,8,x,a,train\n")
+    adopt_plan(space.db)
+    plan = plan_of(space, f"{HEAD}{B},5,8,y,a,test\n")
+    assert [n.message for n in plan.notices] == [
+        f"a had the link '{A}' before, now '{B}'",
+        "a_000005_000008 had the class 'x' before, now 'y'",
+        "a_000005_000008 had the split 'train' before, now 'test'",
+    ]
+    assert plan.problem_count == 0
 
 
 def test_what_is_there_is_not_fetched_unless_its_file_went_away(space: Workspace) -> None:

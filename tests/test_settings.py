@@ -41,14 +41,16 @@ def test_option_beats_environment_beats_file_beats_default(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "raw", "says"),
     [
-        ("fetch.workers", "0", "whole number of at least 1"),
+        ("fetch.workers", "0", "whole number from 1 to 256"),
         ("fetch.workers", "two", "whole number"),
         ("fetch.workers", "2.5", "whole number"),
         ("fetch.cut", "fast", "one of smart, encode, copy"),
         ("fetch.limit_rate", "2 parsecs", "bytes, or a number with K, M or G"),
         ("fetch.limit_rate", "0", "bytes"),
         ("fetch.backoff_s", "nan", "a number"),
-        ("fetch.timeout_s", "-1", "at least 0.1"),
+        ("fetch.timeout_s", "-1", "from 0.1 to 3600"),
+        ("fetch.timeout_s", "1e300", "from 0.1 to 3600"),
+        ("fetch.limit_rate", "9" * 400, "bytes"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_do(

@@ -101,9 +101,6 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; what was finished is kept", err=True)
         status = 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away; nothing more can be said
-        status = 0
     sys.exit(status or 0)
 
 

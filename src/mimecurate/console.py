@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAIN_INTERVAL_S = 5.0
+_ID_COLUMNS = {"clip_id", "video_id"}
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
 
 
@@ -73,12 +74,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print CSV on stdout; a cell that a spreadsheet would run as a formula gets a ``'`` first."""
+    """Print CSV on stdout; a cell that a spreadsheet would run as a formula gets a ``'`` first.
+
+    Ids stay as they are, so that they can be matched: letters, digits, ``_``, ``-`` and ``.``.
+    """
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    plain = [column in _ID_COLUMNS for column in columns]
+    writer.writerows(
+        [value if is_id else csv_cell(value) for value, is_id in zip(row, plain, strict=True)]
+        for row in rows
+    )
 
 
 def csv_cell(value: object) -> object:

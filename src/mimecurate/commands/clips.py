@@ -173,17 +173,16 @@ def verify(
 
     Exit status: 0 all whole, 3 some are not.
     """
+    from mimecurate.curation.clips import count_clips
     from mimecurate.curation.recheck import recheck_clips
     from mimecurate.curation.workspace import open_workspace
 
     bad = []
     checked = 0
     with open_workspace(workspace) as space:
-        total = space.db.execute("SELECT count(*) FROM media").fetchone()[0]
-        with progress("verifying", total) as bar:
-            for result in recheck_clips(
-                space, _filter(wanted, None), workers=workers, checksums_only=fast
-            ):
+        chosen = _filter(wanted, "fetched")
+        with progress("verifying", count_clips(space.db, chosen)) as bar:
+            for result in recheck_clips(space, chosen, workers=workers, checksums_only=fast):
                 checked += 1
                 if result.problem:
                     bad.append(result)
@@ -255,7 +254,16 @@ def duplicates(workspace: Path, max_distance: int, as_json: bool) -> None:
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder."
 )
 @json_option
-def export(workspace: Path, layout: str, out: Path, as_json: bool, **wanted: str | None) -> None:
+@click.pass_context
+def export(
+    ctx: click.Context,
+    /,
+    workspace: Path,
+    layout: str,
+    out: Path,
+    as_json: bool,
+    **wanted: str | None,
+) -> None:
     """Lay fetched clips out in class folders.
 
     `kinetics`: OUT/<class>/<clip_id>.mp4, as hard links where the file system has them.
@@ -268,11 +276,15 @@ def export(workspace: Path, layout: str, out: Path, as_json: bool, **wanted: str
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
-        made, there = export_kinetics(space, out, _filter(wanted, "fetched"))
+        done = export_kinetics(space, out, _filter(wanted, "fetched"))
+    for problem in done.problems:
+        say(problem)
     if as_json:
-        print_json({"out": str(out), "linked": made, "present": there})
+        numbers = {"linked": done.made, "present": done.there, "problems": list(done.problems)}
+        print_json({"out": str(out), **numbers})
     else:
-        say(f"{made:,} clips laid out in {out}, {there:,} were there already")
+        say(f"{done.made:,} clips laid out in {out}, {done.there:,} were there already")
+    ctx.exit(3 if done.problems else 0)
 
 
 def _filter(
@@ -320,7 +332,7 @@ def _show_sheet(
         return
     target = png or root / ".mimecurate" / "contact-sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(target)
+    sheet.save(target, format="PNG")
     click.echo(target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,8 @@ from mimecurate.console import print_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mimecurate.schemas.settings import Chosen, Value
 
 
 @click.command("config")
@@ -31,13 +34,26 @@ def command(workspace: Path, as_json: bool) -> None:
     chosen = choose(workspace)
     if as_json:
         print_json(
-            {name: {"value": c.value, "origin": c.origin} for name, c in sorted(chosen.items())}
+            {name: {"value": _shown(c), "origin": c.origin} for name, c in sorted(chosen.items())}
         )
         return
     print_table(
         ["setting", "value", "origin", "variable", "meaning"],
         [
-            [name, "" if c.value is None else c.value, c.origin, c.setting.variable, c.setting.help]
+            [
+                name,
+                "" if c.value is None else _shown(c),
+                c.origin,
+                c.setting.variable,
+                c.setting.help,
+            ]
             for name, c in chosen.items()
         ],
     )
+
+
+def _shown(chosen: Chosen) -> Value:
+    """Return a setting's value without the password that a proxy's address may hold."""
+    if isinstance(chosen.value, str):
+        return re.sub(r"//[^/@]*@", "//***@", chosen.value)
+    return chosen.value

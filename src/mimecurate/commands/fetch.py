@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -85,7 +86,7 @@ def command(
     from mimecurate.curation.fetch import fetch, plan_only
     from mimecurate.curation.sources import make_pacer
     from mimecurate.curation.url_list import read_url_list
-    from mimecurate.curation.workspace import open_workspace
+    from mimecurate.curation.workspace import DATABASE, open_workspace
 
     chosen: dict[str, Any] = {
         name: c.value for name, c in chosen_settings(workspace, options).items()
@@ -93,6 +94,8 @@ def command(
     fetch_options = _fetch_options(workspace, chosen, yt_dlp_options, allow_files)
     with contextlib.ExitStack() as stack:
         stream, name, base = stack.enter_context(_open_list(urls))
+        if dry_run and not (workspace / DATABASE).exists():
+            workspace = Path(stack.enter_context(TemporaryDirectory()))
         space = stack.enter_context(open_workspace(workspace))
         log_to_file(space.state_dir)
         entries = read_url_list(
@@ -169,6 +172,10 @@ def _pair(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise click.UsageError(f"--yt-dlp {text!r}: write KEY=VALUE")
+    from mimecurate.curation.source_types import YT_DLP_OPTIONS
+
+    if str in YT_DLP_OPTIONS.get(key, (str,)):
+        return key, value
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from mimecurate.schemas.settings import SETTINGS, Chosen, choose
+from mimecurate.errors import SettingError
+from mimecurate.schemas.settings import SETTINGS, Chosen, choose, convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +60,12 @@ def setting_options(section: str) -> Callable[[Command], Command]:
 def chosen_settings(workspace: Path, options: Mapping[str, object]) -> dict[str, Chosen]:
     """Settle the settings from the options of `setting_options`, the environment and the file."""
     given = {s.name: options.get(s.name.replace(".", "_")) for s in SETTINGS}
+    for setting in SETTINGS:
+        if given[setting.name] is not None:
+            try:
+                convert(setting, given[setting.name], setting.option)
+            except SettingError as error:
+                raise click.UsageError(str(error)) from error
     return choose(workspace, given)
 
 
