@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, NoReturn
 
 from mimecurate.curation.class_list import normal_class_name
@@ -22,7 +22,6 @@ from mimecurate.schemas.ids import (
     youtube_url,
 )
 from mimecurate.schemas.release import ReleasedClip, check_class_name, check_split
-from mimecurate.schemas.times import parse_time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from mimecurate.curation.release_import_kinetics import Listed
 
 MAX_JSON_BYTES = 512 << 20
+_MAX_SECONDS = 10**9
 
 
 def read_activitynet_json(path: Path) -> Iterator[Listed | Problem]:
@@ -130,6 +130,10 @@ def _segment(segment: object) -> tuple[str, int, int]:
 
 
 def _milliseconds(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
         raise ValueError(f"time {str(value)[:40]!r} must be a number of seconds")
-    return parse_time_ms(f"{value:f}" if isinstance(value, Decimal) else str(value))
+    if not 0 <= value < _MAX_SECONDS:
+        raise ValueError(f"time {value:.6g} must be a number of seconds")
+    return int((value * Decimal(1000)).to_integral_value(ROUND_HALF_EVEN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import doctest
 import os
@@ -11,27 +12,32 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_lists import CLIPS, clip, release
 from testbed import REPOSITORY
 
 from mimecurate.curation import release_croissant_check
 from mimecurate.curation.release_bundle_check import check_bundle
+from mimecurate.curation.release_bundle_files import open_bundle
+from mimecurate.curation.release_bundle_read import read_clips
 from mimecurate.curation.release_cards import FIELDS, read_card
 from mimecurate.curation.release_csv import neutral_cell, plain_cell
 from mimecurate.curation.release_edition import load_edition, show_any
 from mimecurate.curation.release_export import export_release
+from mimecurate.curation.release_export_tables import write_clips_csv
 from mimecurate.curation.release_import import import_release
+from mimecurate.curation.release_problems import Problems
 from mimecurate.curation.release_read import NoSuchReleaseError, load_release
 from mimecurate.curation.release_withdraw import withdraw
 from mimecurate.curation.url_list_lines import MAX_LINE_BYTES
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import InvalidInputError, MimecurateError
-from mimecurate.schemas.release import ReleasedClass
+from mimecurate.schemas.release import Flag, ReleasedClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -501,6 +507,69 @@ class TestHostile:
 def test_no_sensible_row_comes_near_the_limit_of_a_line(bundle: Path) -> None:
     longest = max(map(len, (bundle / "clips.jsonl").read_bytes().splitlines()))
     assert longest * 50 < MAX_LINE_BYTES
+
+
+_LABELS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from(" '=+-@,\""),
+    min_size=1,
+    max_size=20,
+).filter(lambda text: text.isprintable())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.dictionaries(
+        st.integers(0, 20_000),
+        st.tuples(
+            st.integers(1, 20_000),
+            _LABELS,
+            st.tuples(*[st.sampled_from([None, *Flag])] * 3),
+            st.none() | st.just("https://example.org/=1"),
+        ),
+        max_size=8,
+    )
+)
+def test_any_clips_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    drawn: dict[int, tuple[int, str, tuple[Flag | None, Flag | None, Flag | None], str | None]],
+) -> None:
+    clips = [
+        replace(clip("v", start / 1000, (start + length) / 1000, label, flags=flags), url=url)
+        for start, (length, label, flags, url) in drawn.items()
+    ]
+    folder = tmp_path_factory.mktemp("any")
+    write_clips_csv(folder / "clips.csv", clips)
+    problems = Problems()
+    with open_bundle(folder) as files:
+        read = [one for _, one in read_clips(files, problems)]
+    assert problems.kept == []
+    assert read == clips
+
+
+@pytest.mark.usefixtures("_no_mlcroissant")
+@pytest.mark.parametrize("zipped", [False, True])
+def test_damage_anywhere_is_told_and_never_a_traceback(
+    workspace: Path, tmp_path: Path, zipped: bool
+) -> None:
+    """Bytes are changed, lost or repeated at random places of every file."""
+    out = _export(workspace, tmp_path / ("m.zip" if zipped else "m"))
+    random = Random(7)
+    files = [out] if zipped else sorted(path for path in out.rglob("*") if path.is_file())
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(60 if zipped else 6):
+            path.write_bytes(_damaged(whole, random))
+            for read in (check_bundle, load_release):
+                with contextlib.suppress(InvalidInputError):
+                    read(out)
+        path.write_bytes(whole)
+    assert check_bundle(out).clips == 4
+
+
+def _damaged(data: bytes, random: Random) -> bytes:
+    at, length = random.randrange(len(data)), random.choice([1, 1, 4, 40])
+    middle = random.choice([b"", random.randbytes(length), data[at : at + length] * 3])
+    return data[:at] + middle + data[at + length :]
 
 
 DOCUMENTATION = REPOSITORY / "docs" / "reference" / "bundle.md"

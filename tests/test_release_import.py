@@ -289,8 +289,14 @@ def test_the_json_of_activitynet_keeps_every_segment(workspace: Workspace, tmp_p
         ),
         pytest.param(
             '{"0zFbEjoGlhc": {"subset": "a", "annotations": {"label": "b", "segment": [1, -1]}}}',
-            "time '-1' must be",
+            "time -1 must be",
             id="negative-time",
+        ),
+        pytest.param(
+            '{"0zFbEjoGlhc": {"subset": "a", "annotations": {"label": "b", '
+            '"segment": [1e-999999999, 1e999999999]}}}',
+            "time 1e+999999999 must be",
+            id="exponents",
         ),
         pytest.param(
             '{"0zFbEjoGlhc": {"subset": "a", "annotations": {"label": "b", "segment": [1, 1]}}}',
