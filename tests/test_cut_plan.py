@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.video.stream import VideoStream
-
     from testbed import SampleMaker
 
 SETS = ParameterSets((b"\x67123",), (b"\x68",), 4)
