@@ -38,9 +38,9 @@ $(INSTALLED): pyproject.toml
 		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(DEVELOPER): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --editable '.[cluster]' --group dev
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[cluster]' --group dev
 	touch $@
