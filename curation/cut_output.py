@@ -71,7 +71,7 @@ def decoding_ticks(shown: Sequence[int]) -> list[int]:
         shown: presentation times in decode order, each once.
 
     >>> decoding_ticks([0, 30, 10, 20, 40])
-    [-20, -10, 0, 10, 20]
+    [-10, 0, 10, 20, 30]
     """
     ranked = sorted(shown)
     delay = max(rank - tick for rank, tick in zip(ranked, shown, strict=True))

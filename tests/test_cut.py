@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
 import random
+import re
+import resource
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -82,7 +86,7 @@ def test_smart_cuts_hold_exactly_their_frames(
 ) -> None:
     video = sample(spec, suffix)
     modes = set()
-    for start_ms, end_ms in [*intervals(spec, 5), (400, 2600)]:
+    for start_ms, end_ms in [*intervals(spec, 3), (400, 2600)]:
         modes.add(cut_sample(video, start_ms, end_ms, tmp_path / "clip.mp4").mode)
     assert "smart" in modes
 
@@ -92,7 +96,7 @@ def test_what_cannot_be_cut_smartly_is_encoded_whole_and_exact(
     spec: VideoSpec, suffix: str, sample: SampleMaker, tmp_path: Path
 ) -> None:
     video = sample(spec, suffix)
-    for start_ms, end_ms in intervals(spec, 3):
+    for start_ms, end_ms in intervals(spec, 2):
         cut = cut_sample(video, start_ms, end_ms, tmp_path / "clip.mp4")
         assert cut.mode == "encode"
         assert cut.notes[-1].startswith("re-encoded whole: ")
@@ -103,10 +107,9 @@ def test_what_cannot_be_cut_smartly_is_encoded_whole_and_exact(
 def test_the_other_modes_are_exact_too(
     mode: CutMode, spec: VideoSpec, suffix: str, sample: SampleMaker, tmp_path: Path
 ) -> None:
-    for start_ms, end_ms in intervals(spec, 2):
-        cut = cut_sample(sample(spec, suffix), start_ms, end_ms, tmp_path / "clip.mp4", mode=mode)
-        assert cut.mode == mode
-        assert cut.notes == ()
+    ((start_ms, end_ms),) = intervals(spec, 1)
+    cut = cut_sample(sample(spec, suffix), start_ms, end_ms, tmp_path / "clip.mp4", mode=mode)
+    assert (cut.mode, cut.notes) == (mode, ())
 
 
 @pytest.mark.parametrize("mode", ["smart", "encode"])
@@ -354,3 +357,21 @@ def test_a_cut_stops_when_it_is_told_to(
 def test_a_folder_that_is_not_there_is_an_os_error(sample: SampleMaker, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         cut_file(sample(PLAIN).path, 500, 1500, tmp_path / "nowhere" / "clip.mp4")
+
+
+@pytest.mark.parametrize("mode", ["smart", "encode", "copy"])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.999])
+def test_a_full_disk_is_an_os_error(
+    part: float, mode: CutMode, sample: SampleMaker, tmp_path: Path
+) -> None:
+    path = sample(VideoSpec(seconds=4, grain=4)).path
+    whole = cut_file(path, 500, 3500, tmp_path / "clip.mp4", mode=mode)[1].bytes
+    (tmp_path / "clip.mp4").unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(path) as open_source:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(whole * part), before[1]))
+        try:
+            with pytest.raises(OSError, match=re.escape(os.strerror(errno.EFBIG))):
+                cut_clip(open_source, None, 500, 3500, tmp_path / "clip.mp4", mode=mode)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -47,12 +47,11 @@ def test_sound_is_in_step(
 ) -> None:
     video = sample(spec, suffix)
     draw = random.Random(f"{spec}{mode}")
-    for _ in range(2):
-        start_ms = draw.randrange(0, 2800)
-        end_ms = start_ms + draw.randrange(800, 4000 - start_ms)
-        cut, facts = cut_file(video.path, start_ms, end_ms, tmp_path / "clip.mp4", mode=mode)
-        assert facts.audio_codec == "aac"
-        check_in_step(tmp_path / "clip.mp4", cut)
+    start_ms = draw.randrange(0, 2800)
+    end_ms = start_ms + draw.randrange(800, 4000 - start_ms)
+    cut, facts = cut_file(video.path, start_ms, end_ms, tmp_path / "clip.mp4", mode=mode)
+    assert facts.audio_codec == "aac"
+    check_in_step(tmp_path / "clip.mp4", cut)
 
 
 @pytest.mark.parametrize(("spec", "suffix", "is_copied"), SOURCES)
