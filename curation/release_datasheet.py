@@ -32,10 +32,7 @@ def datasheet(edition: Edition) -> str:
                 ("Does it hold personal or sensitive information?", said("personal_information")),
             ],
         ),
-        (
-            "Collection",
-            [("How were videos found and chosen?", said("collection"))],
-        ),
+        ("Collection", [("How were videos found and chosen?", said("collection"))]),
         (
             "Labelling",
             [

@@ -18,6 +18,8 @@ from mimecurate.console import print_json, print_table, progress, say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mimecurate.curation.links import LinkCheck, LinkState, VideoLink
+
 
 @click.group("links")
 def command() -> None:
@@ -83,40 +85,48 @@ def check(
                     on_progress=lambda done, total: bar.advance(),
                 )
         links = list(link_states(space.db, release_id, gone_after_days=gone_after_days))
-    states = Counter(link.state for link in links)
     if run is not None:
-        if run.not_asked:
-            say(f"the site refuses us: {run.not_asked:,} videos were not asked; run again later")
-        answers = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(run.outcomes.items()))
-        say(f"asked for {run.asked:,} videos ({answers}); {run.skipped:,} have a fresh answer")
+        _say_run(run)
+    states = Counter(link.state for link in links)
     if as_json:
-        print_json(
-            {
-                "asked": run.asked if run else 0,
-                "skipped": run.skipped if run else 0,
-                "not_asked": run.not_asked if run else 0,
-                "outcomes": run.outcomes if run else {},
-                "states": {state: states[state] for state in LinkState},
-                "videos": [
-                    {
-                        "video_id": link.video_id,
-                        "state": link.state,
-                        "reason": link.reason,
-                        "as_of": link.as_of,
-                        "checked_at": link.checked_at,
-                        "gone_days": link.gone_days,
-                    }
-                    for link in links
-                ],
-            }
-        )
+        print_json(_as_json(run, states, links))
     else:
-        print_table(["state", "videos"], [(state, states[state]) for state in LinkState])
-        others = [link for link in links if link.state is not LinkState.OK]
-        if others:
-            columns = ["video", "state", "why", "as of"]
-            print_table(columns, [(o.video_id, o.state, o.reason, o.as_of) for o in others])
+        _show(states, links)
     ctx.exit(0 if states[LinkState.OK] == len(links) else 3)
+
+
+def _say_run(run: LinkCheck) -> None:
+    if run.not_asked:
+        say(f"the site refuses us: {run.not_asked:,} videos were not asked; run again later")
+    answers = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(run.outcomes.items()))
+    say(f"asked for {run.asked:,} videos ({answers}); {run.skipped:,} have a fresh answer")
+
+
+def _as_json(
+    run: LinkCheck | None, states: Counter[LinkState], links: list[VideoLink]
+) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from mimecurate.curation.links import LinkState
+
+    return {
+        "asked": run.asked if run else 0,
+        "skipped": run.skipped if run else 0,
+        "not_asked": run.not_asked if run else 0,
+        "outcomes": run.outcomes if run else {},
+        "states": {state: states[state] for state in LinkState},
+        "videos": [asdict(link) for link in links],
+    }
+
+
+def _show(states: Counter[LinkState], links: list[VideoLink]) -> None:
+    from mimecurate.curation.links import LinkState
+
+    print_table(["state", "videos"], [(state, states[state]) for state in LinkState])
+    others = [link for link in links if link.state is not LinkState.OK]
+    if others:
+        columns = ["video", "state", "why", "as of"]
+        print_table(columns, [(o.video_id, o.state, o.reason, o.as_of) for o in others])
 
 
 def _probe(workspace: Path, chosen: dict[str, Any]) -> Any:
