@@ -134,6 +134,7 @@ function makeComparisonFilter(holder) {
 }
 
 function start() {
+  document.getElementById("no-script").remove();
   document.querySelectorAll(".needs-script").forEach((part) => (part.hidden = false));
   startClasses();
   startConfusions();

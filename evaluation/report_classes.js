@@ -3,6 +3,9 @@
 const MAP_CLASSES = 60;
 const LISTED = 6;
 const CELL = 14;
+const LABEL_W = 190;
+const LABEL_H = 170;
+const LABEL_LETTERS = 28;
 
 /** How many clips each class has. */
 function clipsPerClass() {
@@ -118,13 +121,15 @@ function startConfusions() {
     const wanted = form.elements.text.value.trim().toLowerCase();
     const rows = countConfusions(place, by);
     const has = (name) => report.classes[name].toLowerCase().includes(wanted);
-    const shown = rows.filter((row) => has(row.name) || row.others.some(([name]) => has(name)));
+    const isShown = (row) => has(row.name) || row.others.some(([name]) => has(name));
+    const shown = rows.filter(isShown);
     table.caption.replaceChildren("Confusions of ", bdi(report.systems[place].name));
     table.tBodies[0].replaceChildren(
       ...shown.map((row) => confusionRow(row, place, by, has(row.name) ? ANYTHING : has)),
     );
     form.querySelector("output").textContent = `${shown.length} of ${plural(rows.length, "row")}`;
     sortAgain(table);
+    drawMap(place, countConfusions(place, "label").filter(isShown));
   };
   relabel();
   form.elements.by.addEventListener("change", () => {
@@ -132,10 +137,8 @@ function startConfusions() {
     makeSortable(table);
   });
   form.addEventListener("input", apply);
-  form.elements.system.addEventListener("change", () => drawMap(form));
   form.addEventListener("submit", (event) => event.preventDefault());
   apply();
-  drawMap(form);
 }
 
 function confusionRow(row, place, by, isWanted) {
@@ -163,15 +166,25 @@ function confusionRow(row, place, by, isWanted) {
 
 // --- the map ------------------------------------------------------------------------------------
 
-/** Draw the true classes against the answers that are given most often. */
-function drawMap(form) {
-  const place = Number(form.elements.system.value);
-  const byLabel = countConfusions(place, "label");
-  const rows = [...byLabel]
+/** How often each class was the answer over rows by true class, the most frequent first. */
+function answersOf(rows) {
+  const counts = new Map();
+  for (const row of rows) {
+    for (const [name, count] of [[row.name, row.right], ...row.others]) {
+      counts.set(name, (counts.get(name) ?? 0) + count);
+    }
+  }
+  const found = [...counts].filter(([, clips]) => clips);
+  return found.map(([name, clips]) => ({ name, clips })).sort((a, b) => b.clips - a.clips);
+}
+
+/** Draw true classes against the answers that they got most often. */
+function drawMap(place, found) {
+  const rows = [...found]
     .sort((a, b) => b.clips - a.clips)
     .slice(0, MAP_CLASSES)
-    .sort((a, b) => byLabel.indexOf(a) - byLabel.indexOf(b));
-  const answers = countConfusions(place, "answer").sort((a, b) => b.clips - a.clips);
+    .sort((a, b) => found.indexOf(a) - found.indexOf(b));
+  const answers = answersOf(rows);
   const columns = answers.slice(0, MAP_CLASSES);
   const column = new Map(columns.map(({ name }, i) => [name, i]));
   const cells = [];
@@ -199,18 +212,20 @@ function drawMap(form) {
     ...cells,
   );
   document.getElementById("map").replaceChildren(map);
-  const left = answers.slice(MAP_CLASSES).reduce((sum, { clips }) => sum + clips, 0);
-  document.getElementById("map-note").textContent =
-    `Rows are true classes, columns the ${columns.length} of ${answers.length} answers given most ` +
-    "often, the most frequent first; darker is a larger share of the class’s clips, and a frame " +
-    "marks the right answer." +
-    (rows.length < byLabel.length ? ` The ${rows.length} largest classes are shown.` : "") +
-    (left ? ` ${plural(left, "clip")} got other answers.` : "");
+  document.getElementById("map-note").textContent = mapNote(rows, found, columns, answers);
 }
 
-const LABEL_W = 190;
-const LABEL_H = 170;
-const LABEL_LETTERS = 28;
+function mapNote(rows, found, columns, answers) {
+  const others = answers.slice(columns.length).reduce((sum, { clips }) => sum + clips, 0);
+  const sentences = [
+    `Rows are true classes, columns the ${columns.length} of ${answers.length} answers given most` +
+      " often, the most frequent first; a stronger colour is a larger share of the class’s clips," +
+      " and a frame marks the right answer.",
+    rows.length < found.length && `The ${rows.length} largest classes are shown.`,
+    others && `${plural(others, "clip")} got other answers.`,
+  ];
+  return sentences.filter(Boolean).join(" ");
+}
 
 function mapLabel(name, attributes) {
   const whole = report.classes[name];
