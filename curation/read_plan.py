@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PREROLL_S = Fraction(1, 10)
 """Sound that a decoder wants before the first sample that counts: 80 ms for Opus, less for AAC."""
-_INTERLEAVED_S = 1  # libav reads streams in the file's order while they are this close in time
+_INTERLEAVED_S = Fraction(5, 4)
+"""libav reads streams in the file's order while they are within a second, and a packet more."""
 _CHUNK_HEADER_BYTES = 16  # AVI's, which its index leaves out
 _LEADING_ENTRIES = 1000
 

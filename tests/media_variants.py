@@ -40,6 +40,7 @@ def remux(
     only: str | None = None,
     earlier: Fraction = Fraction(0),
     covers: Sequence[Path] = (),
+    apart: bool = False,
 ) -> Path:
     """Put a file's packets into another container, as they are.
 
@@ -51,10 +52,14 @@ def remux(
         only: ``video`` or ``audio``, to leave the other out.
         earlier: seconds by which all times become smaller; what is before zero is then hidden.
         covers: pictures to attach.
+        apart: all of one stream lies before the other.
     """
     with ExitStack() as stack:
         reader = stack.enter_context(av.open(source))
-        writer: Any = stack.enter_context(av.open(target, "w", format=container, options=options))
+        settings = {"max_interleave_delta": "1"} if apart else {}
+        writer: Any = stack.enter_context(
+            av.open(target, "w", format=container, options=settings | (options or {}))
+        )
         streams = [s for s in reader.streams if s.type == only or (not only and s.type != "data")]
         copies = {s.index: writer.add_stream_from_template(s) for s in streams}
         for cover in covers:
@@ -64,7 +69,8 @@ def remux(
             packet = next(picture.demux(video=0))
             packet.stream = attached
             writer.mux(packet)
-        for packet in reader.demux(streams):
+        packets = list(reader.demux(streams))
+        for packet in sorted(packets, key=lambda p: p.stream.index) if apart else packets:
             if packet.dts is None or packet.pts is None or packet.time_base is None:
                 continue
             shift = int(earlier / packet.time_base)

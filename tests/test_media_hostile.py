@@ -141,6 +141,18 @@ def test_a_cover_picture_is_no_video(sample: SampleMaker, tmp_path: Path) -> Non
         assert source.video.codec_context.name == "h264"
 
 
+def test_names_in_any_encoding_are_no_matter(sample: SampleMaker, tmp_path: Path) -> None:
+    path = tmp_path / "titled.mp4"
+    with av.open(sample(SPEC).path) as source, av.open(path, "w") as titled:
+        titled.metadata["title"] = "A title"
+        titled.add_stream_from_template(source.streams.video[0])
+        titled.mux(next(source.demux(video=0)))
+    data = path.read_bytes()
+    assert data.count(b"A title") == 1
+    with open_bytes(data.replace(b"A title", b"\xff\xfe\xc3(\x80\xe9t")) as source:
+        assert source.video_origin == 0
+
+
 # --- broken -----------------------------------------------------------------------------------
 HEAD = box(b"ftyp", b"isom" + bytes(12))
 

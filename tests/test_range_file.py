@@ -159,6 +159,18 @@ def test_a_failure_is_raised_once_then_the_file_ends() -> None:
         assert file.read(10) == DATA[500_000:500_010]
 
 
+def test_a_prefetch_that_works_takes_a_failure_back() -> None:
+    file, reader = opened()
+    with file:
+        reader.is_broken = True
+        file.seek(500_000)
+        with pytest.raises(ClipError, match="connection reset"):
+            file.read(10)
+        reader.is_broken = False
+        file.prefetch(200_000, 200_010)
+        assert file.read(10) == DATA[500_000:500_010]
+
+
 def test_nothing_stays_in_the_folder(tmp_path: Path) -> None:
     file = RangeFile(CountingReader(DATA), spool_dir=tmp_path)
     file.prefetch(0, MIB)
