@@ -27,6 +27,7 @@ from mimecurate.evaluation.superclasses import (
     rank_true_superclass,
 )
 from mimecurate.evaluation.targets import Targets
+from mimecurate.evaluation.warning_lines import too_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -269,7 +270,7 @@ def _notes(
                 f"such as {unknown[0]!r}"
             )
     notes += [
-        f"subset {name}: {s.clips} clips from {s.videos} videos are too few to say anything"
+        too_few(name, s)
         for name, s in scores.items()
         if 0 < s.videos < MIN_VIDEOS and name != _IN_CONTEXT
     ]

@@ -12,6 +12,7 @@ from mimecurate.evaluation.tables import (
     policy_lines,
     report_tables,
 )
+from mimecurate.evaluation.text_tables import text_table, wrap
 
 if TYPE_CHECKING:
     from mimecurate.evaluation.metrics import Scores
@@ -39,12 +40,16 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#"})
 CsvRow = tuple[object, ...]
 
 
-def as_text(report: Report) -> str:
-    """Lay the report out for a terminal."""
-    blocks = ["\n".join([head_line(report), *coverage_lines(report)])]
-    blocks += [_text_table(table) for table in report_tables(report)]
-    blocks.append("\n".join(policy_lines(report)))
-    return "\n\n".join(blocks)
+def as_text(report: Report, width: int | None = None) -> str:
+    """Lay the report out for a terminal of ``width`` columns; None: as wide as it gets."""
+    head = [head_line(report), *coverage_lines(report)]
+    return "\n\n".join(
+        [
+            "\n".join(wrap(line, width) for line in head),
+            *(text_table(table, width) for table in report_tables(report)),
+            "\n".join(wrap(line, width) for line in policy_lines(report)),
+        ]
+    )
 
 
 def as_markdown(report: Report) -> str:
@@ -96,19 +101,6 @@ def _system_rows(system: System) -> list[CsvRow]:
             row += [known.get(metric), None, None]
         rows.append(tuple(row))
     return rows
-
-
-def _text_table(table: Table) -> str:
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
-    laid = [
-        "  ".join(
-            text.ljust(width) if i < table.text_columns else text.rjust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([table.title, *laid])
 
 
 def _markdown(text: str) -> str:

@@ -50,6 +50,10 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     """How many columns, from the left, hold words."""
+    repeated: int = 1
+    """How many columns, from the left, stand in each block of a table split to fit a terminal."""
+    whole: bool = False
+    """Whether intervals go on lines of their own before the table is split."""
 
 
 def report_tables(report: Report) -> list[Table]:
@@ -178,6 +182,7 @@ def _subsets(report: Report) -> Table:
         "Global top-1 (%), as Table 7 of the paper",
         ("", "#clips", "#videos", *_names(report)),
         tuple(row for row in rows if row[1] != "0"),
+        repeated=3,
     )
 
 
@@ -196,6 +201,7 @@ def _sizes(report: Report) -> Table:
         "Global top-1 (%) by the size of a class's object, as Table 8 of the paper",
         ("", "#cls.", "#clips", *_names(report)),
         tuple(rows) if known else (),
+        repeated=3,
     )
 
 
@@ -212,6 +218,7 @@ def _splits(report: Report) -> Table:
             )
             for name in splits
         ),
+        repeated=2,
     )
 
 
@@ -231,7 +238,8 @@ def _superclasses(report: Report) -> Table:
         "Ranked by superclass, mean (%), as Table 12 of the paper",
         ("", "mean over", "top-1", "top-5", "mAP"),
         tuple(rows),
-        2,
+        text_columns=2,
+        repeated=2,
     )
 
 
@@ -247,6 +255,7 @@ def _gaps(report: Report) -> Table:
         "In context minus out of context, global top-1 (points)",
         ("", "#in", "#out", *_names(report)),
         tuple(rows),
+        repeated=3,
     )
 
 
@@ -267,6 +276,7 @@ def _range(report: Report) -> Table:
             for s in report.systems
             if s.lowest is not None
         ),
+        repeated=2,
     )
 
 
@@ -295,7 +305,9 @@ def _comparisons(report: Report) -> Table:
             )
             for c in shown
         ),
-        2,
+        text_columns=2,
+        repeated=2,
+        whole=True,
     )
 
 

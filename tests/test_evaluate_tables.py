@@ -14,6 +14,8 @@ from mimecurate.evaluation.report_json import report_json
 from mimecurate.evaluation.subset_file import read_subsets
 from mimecurate.evaluation.table_formats import as_latex, as_markdown, as_text, csv_rows
 from mimecurate.evaluation.tables import report_tables
+from mimecurate.evaluation.text_tables import text_table
+from mimecurate.evaluation.warning_lines import too_few, warning_lines
 
 if TYPE_CHECKING:
     from mimecurate.evaluation.report import Report
@@ -46,6 +48,59 @@ def report() -> Report:
 def test_the_terminal_reads_as_it_did(report: Report) -> None:
     expected = GOLDEN.read_text("utf-8")
     assert as_text(report) + "\n" == expected, "a wanted change? refresh it: python " + __file__
+
+
+NUMBER = re.compile(r"-?\d+\.\d+|\[-?\d+\.\d+, -?\d+\.\d+\]|<0\.001")
+
+
+@pytest.fixture(scope="module")
+def three() -> Report:
+    systems = [make_predictions(RELEASE, n, skill=s) for n, s in (("a", 3), ("b", 0), ("c-c", 1))]
+    return build_report(systems, RELEASE, resamples=100)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_line_is_wider_than_the_terminal_and_no_number_breaks(three: Report, width: int) -> None:
+    text = as_text(three, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert as_text(three, 1000) == as_text(three)
+    assert set(NUMBER.findall(text)) == set(NUMBER.findall(as_text(three)))
+    assert " ".join(text.split()).count("ties count against the model") == 1
+
+
+def test_a_split_table_repeats_subsets_and_counts(three: Report) -> None:
+    table = next(t for t in report_tables(three) if "Table 7" in t.title)
+    blocks = text_table(table, 80).split("\n\n")
+    assert len(blocks) == 2
+    for block in blocks:
+        assert re.search(r"^all clips +60 +28 ", block, re.MULTILINE)
+    whole = next(row for row in table.rows if row[0] == "all clips")
+    assert all(cell in blocks[0] for cell in whole[3:5])
+    assert whole[5] in blocks[1]
+
+
+def test_a_long_system_name_does_not_widen_the_table() -> None:
+    long = make_predictions(RELEASE, "slowfast_r101_8x8_kinetics400_rgb_flow_pose_ensemble_v2")
+    report = build_report([long, make_predictions(RELEASE, "b")], RELEASE, resamples=20)
+    assert max(map(len, as_text(report, 80).splitlines())) <= 80
+
+
+def test_equal_warnings_are_one_line(three: Report) -> None:
+    systems = [
+        replace(
+            s,
+            subsets={"x": s.subsets["all"], "y": s.subsets["all"]},
+            warnings=(*(too_few(n, s.subsets["all"]) for n in "xy"), *("tied",) * (s.name == "b")),
+        )
+        for s in three.systems
+    ]
+    few = "too few to say anything: x, y (60 clips from 28 videos each)"
+    assert warning_lines(replace(three, systems=tuple(systems))) == [
+        "b: tied",
+        f"every system: {few}",
+    ]
+    assert warning_lines(replace(three, systems=tuple(systems[:1]))) == [f"a: {few}"]
+    assert len(systems[0].warnings) == 2
 
 
 def test_tables_with_nothing_to_say_are_left_out() -> None:

@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import csv_cell, print_json, printable, progress, say
+from mimecurate.commands.report_view import show_report, show_warnings
+from mimecurate.console import csv_cell, print_json, progress, say
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -95,18 +96,14 @@ def command(predictions: tuple[Path, ...], **options: Any) -> None:
     _check_usage(predictions, options)
     release, available, availability = _release(options)
     report = _report(predictions, release, available, availability, options)
-    for system in report.systems:
-        for warning in system.warnings:
-            say(f"warning: {system.name}: {warning}")
+    show_warnings(report)
     _write_files(report, options)
     if options["as_json"]:
         from mimecurate.evaluation.report_json import report_json
 
         print_json(report_json(report))
     else:
-        from mimecurate.evaluation.table_formats import as_text
-
-        click.echo(printable(as_text(report)))
+        show_report(report)
 
 
 def _check_usage(predictions: Sequence[Path], options: dict[str, Any]) -> None:
