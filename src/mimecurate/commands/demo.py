@@ -132,16 +132,16 @@ def _release(workspace: Workspace, films: tuple[Film, ...]) -> None:
 
 def _score(workspace: Workspace) -> None:
     from mimecurate.commands.demo_scores import NAME, VERSION, score_by_nearest_frame
+    from mimecurate.commands.report_view import show_report
     from mimecurate.curation.release_read import load_release
     from mimecurate.evaluation.evaluate import build_report
     from mimecurate.evaluation.predictions import load_predictions
     from mimecurate.evaluation.report_html import write_report
-    from mimecurate.evaluation.table_formats import as_text
 
     scores = score_by_nearest_frame(workspace.db, workspace.root / "nearest_frame.npz")
     release = load_release(f"{NAME}@{VERSION}", workspace.root)
     report = build_report([load_predictions(scores)], release)
-    click.echo(as_text(report))
+    show_report(report)
     page = workspace.root / "report.html"
     write_report(report, page, workspace.clips_dir)
     say(f"{page}: the same as a page, with the clips that it gets wrong playing in it")
