@@ -57,6 +57,8 @@ class FetchReport:
     run_id: int = 0
     invalid: list[Problem] = field(default_factory=list)
     """Lines that were left out, the first thousand of them."""
+    invalid_count: int = 0
+    """How many lines were left out; they count as ``failed``, too."""
 
 
 class StoppedError(Exception):
@@ -143,7 +145,9 @@ def plan_only(
     if plan.problems and not skip_invalid:
         more = plan.problem_count - len(plan.problems)
         hint = f"  and {more:,} more\n" if more else ""
-        hint += "nothing was fetched; correct the list, or leave these lines out: --skip-invalid"
+        hint += "nothing was fetched; correct the list"
+        if plan.lines:
+            hint += ", or leave these lines out: --skip-invalid"
         raise InvalidInputError(list_name, plan.problems, hint)
     return plan
 
@@ -199,6 +203,7 @@ def _broken(job: VideoJob, done: set[str], error: Exception) -> Iterator[ClipRes
                 clip.clip_id,
                 clip.clip_id,
                 job.video_id,
+                job.url,
                 clip.start_ms,
                 clip.end_ms,
                 reason=Reason.OTHER,
@@ -227,7 +232,7 @@ def _count(report: FetchReport, result: ClipResult) -> None:
 def _begin(db: Database, plan: Plan, settings: dict[str, object]) -> FetchReport:
     report = FetchReport(requested=plan.clips + plan.problem_count, skipped=plan.present)
     report.invalid = plan.problems
-    report.failed = plan.problem_count
+    report.failed = report.invalid_count = plan.problem_count
     if plan.problem_count:
         report.by_reason[Reason.UNSUPPORTED] = plan.problem_count
     for reason, count in db.execute(

@@ -11,6 +11,9 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
+import av
+import av.logging
+
 from mimecurate.curation.cut import cut_clip
 from mimecurate.curation.media_source import prefetch
 from mimecurate.curation.media_store import media_path, publish, unfinished_path
@@ -66,6 +69,7 @@ class ClipResult:
     clip_id: str
     """The clip's id, its end being known."""
     video_id: str
+    url: str
     start_ms: int
     end_ms: int | None
     bytes_downloaded: int = 0
@@ -82,6 +86,7 @@ def fetch_video(
 
     Every clip of the job yields exactly one result; what fails does so with its reason.
     """
+    av.logging.set_libav_level(av.logging.PANIC)  # it would write to stderr by itself
     left = list(job.clips)
     mark_s = time.monotonic()
     try:
@@ -148,7 +153,9 @@ def _one_clip(
         resolved.format_id,
         (*source.notes, *cut.notes, *facts.warnings),
     )
-    return ClipResult(clip.clip_id, name, job.video_id, clip.start_ms, end_ms, fetched=fetched)
+    return ClipResult(
+        clip.clip_id, name, job.video_id, job.url, clip.start_ms, end_ms, fetched=fetched
+    )
 
 
 def _cut_and_verify(
@@ -192,6 +199,7 @@ def _failure(job: VideoJob, clip: ClipJob, error: ClipError | OSError) -> ClipRe
         clip.clip_id,
         clip.clip_id,
         job.video_id,
+        job.url,
         clip.start_ms,
         clip.end_ms,
         reason=reason,

@@ -144,5 +144,8 @@ _IMPOSSIBLE = (
         "SELECT clip_id FROM staged WHERE split IS NULL ORDER BY 1",
         "clip {0} has no split; give one, e.g. --split test",
     ),
-    ("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM staged)", "there is no clip to release"),
+    (
+        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM staged)",
+        "there is no clip to release: nothing was decided or annotated yet",
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
+from difflib import get_close_matches
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD_LINES = 64
 _DELIMITERS = "\t,;"
+_OPTIONAL = ("label", "split", "video_id")
 
 
 class _Column(NamedTuple):
@@ -109,9 +111,13 @@ def _read_header(
             columns[field] = _Column(index, name)
     for field, kinetics in (("url", "youtube_id"), ("start", "time_start"), ("end", "time_end")):
         if field not in columns:
-            yield Problem(f"the header has no column {field!r} or {kinetics!r}; add it", line)
+            near = get_close_matches(field, unused, 1) or get_close_matches(kinetics, unused, 1)
+            hint = f"did you mean it by {near[0]!r}?" if near else "add it"
+            yield Problem(f"the header has no column {field!r} or {kinetics!r}; {hint}", line)
     if said := unused_names(unused):
-        yield Notice(line, f"columns not used: {said}")
+        meant = [f"{n!r} for {m[0]!r}" for n in unused if (m := get_close_matches(n, _OPTIONAL, 1))]
+        hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
+        yield Notice(line, f"columns not used: {said}{hint}")
 
 
 def _records(lines: Lines, delimiter: str) -> Iterator[_Record | Problem]:

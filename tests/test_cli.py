@@ -117,7 +117,7 @@ def test_config_hides_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for options in (["--json"], []):
         out = CliRunner().invoke(cli, ["config", "-w", str(tmp_path), *options]).stdout
         assert "sekret" not in out
-        assert "//***@proxy.example" in out
+        assert "//***@" in out
 
 
 @pytest.mark.parametrize("option", [["--workers", "0"], ["--cut", "foo"], ["--limit-rate", "x"]])

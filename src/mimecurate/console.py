@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 5.0
 _ID_COLUMNS = {"clip_id", "video_id"}
+_KEPT_WHOLE = {"clip_id", "first", "second", "setting"}
+"""Columns whose cells are copied: never broken over lines."""
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
 
 
@@ -64,11 +67,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(kept) and all(_is_number(row[index]) for row in kept)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or column in _KEPT_WHOLE,
+        )
     for row in kept:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(console.width, 200)
     console.print(table)
 

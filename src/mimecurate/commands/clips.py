@@ -10,6 +10,7 @@ import click
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import print_csv, print_json, print_table, progress, say
+from mimecurate.errors import MimecurateError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +31,15 @@ def filter_options(command: Command) -> Command:
         ("video", "Only clips of this video id."),
         ("split", "Only clips of this split."),
         ("label", "Only clips of this class."),
-        ("reason", "Only clips that failed for this reason."),
     ):
         command = click.option(f"--{name}", f"wanted_{name}", help=text)(command)
-    return command
+    return click.option(
+        "--reason",
+        "wanted_reason",
+        type=click.Choice([reason.value for reason in Reason]),
+        metavar="REASON",
+        help="Only clips that failed for this reason.",
+    )(command)
 
 
 @click.group("clips")
@@ -116,7 +122,8 @@ def show(
 ) -> None:
     """Show clips: what is known, and a contact sheet of evenly spaced frames.
 
-    The sheet is drawn in the terminal where that can show colours, else written as a PNG.
+    The sheet is drawn in the terminal where that can show colours, else written as a PNG. An id
+    that begins with - goes after --.
 
     \b
     Example:
@@ -133,8 +140,7 @@ def show(
             print_json(clips)
             return
         if not clips:
-            say("no such clip")
-            return
+            raise MimecurateError("no such clip; see `mimecurate clips list`")
         if len(clips) == 1:
             print_table(
                 ["what", "value"], [[k, v] for k, v in clips[0].items() if v not in {None, ""}]
@@ -330,10 +336,9 @@ def _show_sheet(
     if png is None and sys.stdout.isatty():
         draw_in_terminal(sheet)
         return
-    target = png or root / ".mimecurate" / "contact-sheet.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = png or root / "contact-sheet.png"
     sheet.save(target, format="PNG")
-    click.echo(target)
+    say(f"wrote {target}")
 
 
 def draw_in_terminal(sheet: Image.Image) -> None:

@@ -60,7 +60,7 @@ def command(out: Path, also: Path | None) -> None:
         _release(workspace, films)
         say("\n4. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
         _score(workspace)
-    say(f"\nIt is all in {out}; try: mimecurate clips list -w {out}")
+    say(f"\nIt is all in {out}; try: {sys.argv[0]} clips list -w {out}")
 
 
 def _make_room(out: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mimecurate.curation.fetch_video import FetchOptions
+    from mimecurate.curation.workspace import Workspace
 
 
 @click.command("fetch")
@@ -91,13 +92,15 @@ def command(
     chosen: dict[str, Any] = {
         name: c.value for name, c in chosen_settings(workspace, options).items()
     }
-    fetch_options = _fetch_options(workspace, chosen, yt_dlp_options, allow_files)
+    fetch_options = fetch_options_of(workspace, chosen, yt_dlp_options, allow_files)
     with contextlib.ExitStack() as stack:
         stream, name, base = stack.enter_context(_open_list(urls))
-        if dry_run and not (workspace / DATABASE).exists():
-            workspace = Path(stack.enter_context(TemporaryDirectory()))
-        space = stack.enter_context(open_workspace(workspace))
-        log_to_file(space.state_dir)
+        if (workspace / DATABASE).exists() or not dry_run:
+            space = stack.enter_context(_open(workspace))
+            log_to_file(space.state_dir)
+        else:
+            nowhere = Path(stack.enter_context(TemporaryDirectory()))
+            space = stack.enter_context(open_workspace(nowhere))
         entries = read_url_list(
             stream, name=name, allow_files=allow_files, base=base, strict_length=strict_length
         )
@@ -136,9 +139,14 @@ _PRIVATE = {"fetch.cookies", "fetch.proxy"}
 """Settings that may hold a secret: not kept with the run."""
 
 
-def _fetch_options(
+def fetch_options_of(
     workspace: Path, chosen: dict[str, Any], yt_dlp_options: tuple[str, ...], allow_files: bool
 ) -> FetchOptions:
+    """Turn settled settings into what the workers are told.
+
+    Raises:
+        SettingError: yt-dlp refuses one of them.
+    """
     from mimecurate.curation.fetch_video import FetchOptions
     from mimecurate.curation.sources import SourceOptions, check_options
     from mimecurate.schemas.settings import yt_dlp_section
@@ -180,6 +188,15 @@ def _pair(text: str) -> tuple[str, object]:
         return key, json.loads(value)
     except json.JSONDecodeError:
         return key, value
+
+
+def _open(workspace: Path) -> Workspace:
+    from mimecurate.console import say
+    from mimecurate.curation.workspace import DATABASE, open_workspace
+
+    if not (workspace / DATABASE).exists():
+        say(f"making a new workspace in {workspace.resolve()}")
+    return open_workspace(workspace)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.errors import Reason
 
 if TYPE_CHECKING:
     from mimecurate.console import Progress
@@ -73,7 +75,7 @@ class FetchView:
             self._fetched += 1
         else:
             self._failed += 1
-            self._bar.say(f"{result.clip_id}: {result.reason}: {result.message}")
+            self._bar.say(f"{result.clip_id}: {result.reason}: {result.message} ({result.url})")
         per_s = (self._fetched + self._failed) / max(1e-3, time.monotonic() - self._started_s)
         self._bar.advance(
             note=f"{self._failed} failed, {size_text(self._bytes)}, {per_s:.1f} clips/s"
@@ -131,14 +133,18 @@ def show_dry_run(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         print_json({"dry_run": True, **numbers})
     else:
-        print_table(["would be", "count"], [[k.replace("_", " "), v] for k, v in numbers.items()])
+        say(plan_line(plan))
 
 
 def show_report(report: FetchReport) -> None:
     """Print the summary by reason on stdout."""
     rows: list[list[object]] = [["fetched", report.fetched, ""]]
     rows.append(["there already", report.skipped, ""])
-    rows += [[reason, count, ADVICE[reason]] for reason, count in report.by_reason.most_common()]
+    if report.invalid_count:
+        rows.append(["lines left out", report.invalid_count, "correct the list"])
+    by_reason = Counter(report.by_reason)
+    by_reason[Reason.UNSUPPORTED] -= report.invalid_count
+    rows += [[reason, n, ADVICE[reason]] for reason, n in by_reason.most_common() if n > 0]
     print_table(["outcome", "clips", "what would help"], rows)
     rate = f", {report.fetched / report.seconds:.1f} clips/s" if report.fetched else ""
     say(

@@ -27,6 +27,7 @@ def command(directory: Path, classes: Path | None) -> None:
     Example:
       mimecurate init mimetics --classes classes.csv
     """
+    from mimecurate.curation.browse import write_datasette_metadata
     from mimecurate.curation.class_list import read_class_list, store_classes
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.schemas.settings import SETTINGS_FILE, settings_file_text
@@ -36,6 +37,10 @@ def command(directory: Path, classes: Path | None) -> None:
         settings = directory / SETTINGS_FILE
         if not settings.exists():
             settings.write_text(settings_file_text(), "utf-8")
+        write_datasette_metadata(directory)
         store_classes(workspace.db, entries)
         total = workspace.db["classes"].count
-    say(f"workspace ready in {directory}: mimecurate.db, clips/, {SETTINGS_FILE}; {total} classes")
+    say(
+        f"workspace ready in {directory}: mimecurate.db, clips/, {SETTINGS_FILE}, metadata.yaml; "
+        f"{total} classes"
+    )

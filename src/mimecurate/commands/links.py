@@ -131,7 +131,7 @@ def _show(states: Counter[LinkState], links: list[VideoLink]) -> None:
 
 def _probe(workspace: Path, chosen: dict[str, Any]) -> Any:
     """Make the function that asks for one video, politely for the whole run."""
-    from mimecurate.commands.fetch import _fetch_options as fetch_options
+    from mimecurate.commands.fetch import fetch_options_of as fetch_options
     from mimecurate.curation.sources import make_pacer, resolve
 
     source = fetch_options(workspace, chosen, (), False).source

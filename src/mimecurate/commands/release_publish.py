@@ -253,7 +253,7 @@ def _fetch(
     retry_failed: bool,
     allow_files: bool,
 ) -> None:
-    from mimecurate.commands.fetch import _fetch_options as fetch_options
+    from mimecurate.commands.fetch import fetch_options_of as fetch_options
     from mimecurate.commands.fetch_view import FetchView
     from mimecurate.console import log_to_file
     from mimecurate.curation.fetch import fetch
