@@ -3,9 +3,9 @@
     python benchmarks/fetch.py [--media DIR] [--rounds 3]
 
 Every method runs in a process of its own against a loopback server in another; CPU is that of the
-method with its children, start-up of Python excluded; bytes are counted by the server. The source
-is made on the spot: 600 s at 1280x720, x264, 5 s groups of pictures, stereo AAC, progressive and
-fragmented. Machines are noisy: read the ratios, not the seconds.
+method with its children, start-up of Python and yt-dlp excluded; bytes are counted by the server.
+The source is made on the spot: 600 s at 1280x720, x264, 5 s groups of pictures, stereo AAC,
+progressive and fragmented. Machines are noisy: read the ratios, not the seconds.
 """
 
 from __future__ import annotations

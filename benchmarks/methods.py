@@ -7,6 +7,7 @@ The last line of its output is JSON: CPU seconds of this process and its childre
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -110,6 +111,18 @@ def peak_memory(urls: str) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
+def warm_up(url: str) -> None:
+    """Load what every method needs once per process: yt-dlp's extractors take most of a second."""
+    import mimecurate.curation.fetch_video  # noqa: F401
+    from mimecurate.curation.sources import SourceOptions, make_pacer, resolve
+    from mimecurate.errors import ClipError
+
+    options = SourceOptions(retries=0)
+    dead = url.partition("?")[0] + ".none"
+    with contextlib.suppress(ClipError):
+        resolve(dead, options, make_pacer(options), lambda: None)
+
+
 def main() -> None:
     method, *arguments = sys.argv[1:]
     if method == "peak memory":
@@ -117,10 +130,7 @@ def main() -> None:
         return
     url, start_s, end_s = arguments
     with tempfile.TemporaryDirectory() as folder:
-        import yt_dlp  # noqa: F401
-
-        import mimecurate.curation.fetch_video  # noqa: F401
-
+        warm_up(url)
         cpu_before, began = _cpu_s(), time.monotonic()
         METHODS[method](url, float(start_s), float(end_s), Path(folder))
         print()
