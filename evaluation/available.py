@@ -5,17 +5,51 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimecurate.errors import InvalidInputError, Problem, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from sqlite_utils import Database
 
     from mimecurate.schemas.release import Release
+
+BY_RECORD = "by the workspace's record"
+
+
+def load_with_record(
+    release: Release | str | Path, workspace: Path | str | None = None
+) -> tuple[Release, frozenset[str] | None]:
+    """Load a release, and what the workspace's record knows of which clips could be had.
+
+    Args:
+        release: ``NAME@VERSION`` in the workspace, an exported release's path, or a release.
+        workspace: its folder; None: ``MIMECURATE_WORKSPACE``, else the current folder. A release
+            that comes from no workspace is looked up only in one that was named.
+
+    Returns:
+        The release, and the clip ids as `available_in_workspace`.
+
+    Raises:
+        MimecurateError: as `load_release`.
+    """
+    from mimecurate.curation.release_read import is_bundle, load_release
+    from mimecurate.curation.workspace import open_workspace
+
+    if isinstance(release, (str, Path)):
+        chosen = workspace or os.environ.get("MIMECURATE_WORKSPACE")
+        wanted = chosen is not None or not is_bundle(str(release))
+        release = load_release(release, workspace)
+    else:
+        chosen, wanted = workspace, workspace is not None
+    if not wanted:
+        return release, None
+    with open_workspace(Path(chosen or "."), read_only=True) as opened:
+        return release, available_in_workspace(opened.db, release)
 
 
 def read_available(path: Path, release: Release) -> frozenset[str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimecurate.evaluation.available import read_available
+from mimecurate.evaluation.available import BY_RECORD, load_with_record, read_available
 from mimecurate.evaluation.details import clip_statuses, top_classes
 from mimecurate.evaluation.evaluate import RESAMPLES, build_report
 from mimecurate.evaluation.matching import Policy
@@ -161,13 +161,15 @@ def evaluate(
         missing: a clip without scores: ``wrong`` (as the paper), ``exclude`` or ``error``.
         duplicates: several rows for a clip: ``error`` or ``average``.
         nan: NaN among a clip's scores: ``error`` or ``wrong``.
-        available: which clips could still be had: a file (see `read_available`), or clip ids.
+        available: which clips could still be had: a file (see `read_available`), or clip ids;
+            None: by the workspace's record of fetching, as the command does.
         superclasses: a file (see `read_superclasses`), or each class's superclass.
         subsets: a file (see `read_subsets`), or a predicate per name.
         split: score one split; None: all clips.
         resamples: of the cluster bootstrap; 0: no intervals.
         seed: of the resampling.
-        workspace: where ``NAME@VERSION`` is looked for; None: the current folder.
+        workspace: where ``NAME@VERSION`` and the record of fetching are; None:
+            ``MIMECURATE_WORKSPACE``, else the current folder.
 
     Returns:
         The frames.
@@ -176,7 +178,11 @@ def evaluate(
         MimecurateError: a file is wrong, or the policy refuses it; one says what would do.
         ValueError: a policy that there isn't.
     """
-    if isinstance(release, (str, Path)):
+    availability = None
+    if available is None:
+        release, available = load_with_record(release, workspace)
+        availability = BY_RECORD
+    elif isinstance(release, (str, Path)):
         from mimecurate.curation.release_read import load_release
 
         release = load_release(release, workspace)
@@ -191,6 +197,7 @@ def evaluate(
         release,
         policy=Policy.checked(missing, duplicates, nan),
         available=None if available is None else frozenset(available),
+        availability=availability,
         superclasses=superclasses,
         predicates=subsets,
         split=split,

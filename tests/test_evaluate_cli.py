@@ -20,7 +20,9 @@ from mimecurate.curation.release_export import export_release
 from mimecurate.curation.release_read import load_release
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.evaluation.evaluate import build_report
+from mimecurate.evaluation.frames import evaluate
 from mimecurate.evaluation.predictions import Predictions
+from mimecurate.evaluation.report_json import report_json
 from mimecurate.evaluation.table_formats import as_text
 from mimecurate.schemas.release import Flag, Release
 
@@ -184,6 +186,11 @@ def test_the_workspace_itself_knows_what_is_gone(folder: Path, tmp_path: Path) -
     found = document(tmp_path, path)
     assert found["policy"]["available"] == "by the workspace's record"
     assert found["systems"][0]["coverage"]["unavailable"] == 1
+    again = evaluate(path, "small@1.0.0", workspace=tmp_path, resamples=50).report
+    assert report_json(again) == found
+    loaded = load_release("small@1.0.0", tmp_path)
+    assert evaluate(path, loaded, resamples=0).report.availability is None
+    assert evaluate(path, loaded, workspace=tmp_path, resamples=0).report.availability
     assert document(folder, path)["systems"][0]["coverage"]["missing"] == 1
 
 

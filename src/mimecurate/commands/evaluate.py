@@ -122,22 +122,16 @@ def _check_usage(predictions: Sequence[Path], options: dict[str, Any]) -> None:
 
 def _release(options: dict[str, Any]) -> tuple[Release, frozenset[str] | None, str | None]:
     """Load the release and what is known of which clips could be had."""
-    from mimecurate.curation.release_read import is_bundle, load_release
-    from mimecurate.evaluation.available import available_in_workspace, read_available
+    from mimecurate.curation.release_read import load_release
+    from mimecurate.evaluation.available import BY_RECORD, load_with_record, read_available
 
-    workspace: Path = options["workspace"]
-    release = load_release(options["reference"], workspace)
+    source = click.get_current_context().get_parameter_source("workspace")
+    workspace = None if source is ParameterSource.DEFAULT else options["workspace"]
     if options["available"] is not None:
+        release = load_release(options["reference"], workspace)
         return release, read_available(options["available"], release), options["available"].name
-    chosen = (
-        click.get_current_context().get_parameter_source("workspace") is not ParameterSource.DEFAULT
-    )
-    if is_bundle(options["reference"]) and not chosen:
-        return release, None, None
-    from mimecurate.curation.workspace import open_workspace
-
-    with open_workspace(workspace, read_only=True) as opened:
-        return release, available_in_workspace(opened.db, release), "by the workspace's record"
+    release, available = load_with_record(options["reference"], workspace)
+    return release, available, BY_RECORD
 
 
 def _report(
