@@ -22,7 +22,7 @@ from mimecurate.evaluation.report import (
 )
 from mimecurate.evaluation.statistics import MIN_VIDEOS
 from mimecurate.evaluation.superclasses import (
-    are_probabilities,
+    count_probabilities,
     group_columns,
     rank_true_superclass,
 )
@@ -167,7 +167,11 @@ def _score(
         grouped[0] if grouped else None,
         lowest,
         highest,
-        (*matched.warnings, *_notes(matched, main.scores, superclasses)),
+        (
+            *matched.warnings,
+            *_notes(matched, main.scores, superclasses),
+            *(grouped[2] if grouped else []),
+        ),
         matched,
     )
     return system, [main, *(grouped[1] if grouped else [])]
@@ -201,14 +205,15 @@ def _coverage(matched: Matched) -> Coverage:
 
 def _superclass_parts(
     matched: Matched, targets: Targets, mapping: Mapping[str, str] | None
-) -> tuple[Superclasses, list[Part]] | None:
+) -> tuple[Superclasses, list[Part], list[str]] | None:
     if mapping is None:
         return None
     predictions = matched.predictions
     grouping = group_columns(predictions.class_names or (), mapping)
     used = np.zeros(len(predictions.scores), bool)
     used[matched.rows[(matched.rows >= 0) & ~matched.invalid]] = True
-    softmax = not are_probabilities(predictions.scores, used)
+    probable, other = count_probabilities(predictions.scores, used)
+    softmax = probable <= other
     columns = true_column_of_each_row(matched)
     ranks = rank_true_superclass(predictions.scores, columns, grouping, softmax=softmax)
     valid = (matched.rank > 0) & ~ranks.invalid[matched.rows]
@@ -222,7 +227,13 @@ def _superclass_parts(
         by_superclass.scores["all"],
         "softmax of the scores" if softmax else "the scores as given",
     )
-    return found, [by_class, by_superclass]
+    warnings = []
+    if probable and other:
+        warnings.append(
+            f"{probable} rows are probabilities and {other} are not: superclasses are ranked by "
+            f"{found.probabilities}, in every row"
+        )
+    return found, [by_class, by_superclass], warnings
 
 
 def _range(matched: Matched, targets: Targets) -> tuple[Scores, Scores]:

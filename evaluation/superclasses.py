@@ -109,24 +109,24 @@ def group_columns(class_names: Sequence[str], mapping: Mapping[str, str]) -> Gro
     return Grouping(names, groups, order, tuple(name for name in mapping if name not in known))
 
 
-def are_probabilities(scores: NDArray[np.floating], rows: NDArray[np.bool_]) -> bool:
-    """Say whether the rows are probabilities: none negative, each summing to 1.
+def count_probabilities(scores: NDArray[np.floating], rows: NDArray[np.bool_]) -> tuple[int, int]:
+    """Count the rows that are probabilities (none negative, summing to 1) and those that aren't.
 
-    One answer for the file: all its rows come from the same model. Rows that hold NaN are passed
-    over.
+    Rows that hold NaN, and rows of zeros alone, say nothing and are passed over.
 
     Args:
         scores: ``(N, C)``.
         rows: ``(N,)``, the rows to look at.
+
+    >>> count_probabilities(np.array([[0.5, 0.5], [0, 0], [7, -8]]), np.ones(3, bool))
+    (1, 1)
     """
     sums = scores.sum(axis=1, dtype=np.float64, where=rows[:, None])
     lowest = scores.min(axis=1, initial=0, where=rows[:, None])
-    valid = rows & ~np.isnan(sums)
-    return bool(
-        valid.any()
-        and (np.abs(sums[valid] - 1) <= SUM_TOLERANCE).all()
-        and (lowest[valid] >= 0).all()
-    )
+    highest = scores.max(axis=1, initial=0, where=rows[:, None])
+    valid = rows & ~np.isnan(sums) & ((lowest < 0) | (highest > 0))
+    are = valid & (np.abs(sums - 1) <= SUM_TOLERANCE) & (lowest >= 0)
+    return int(are.sum()), int(valid.sum() - are.sum())
 
 
 def rank_true_superclass(

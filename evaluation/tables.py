@@ -98,6 +98,16 @@ def policy_lines(report: Report) -> list[str]:
         lines.append(
             f"Clips that were not available any more ({report.availability}) are left out."
         )
+    summed: dict[str, list[str]] = {}
+    for system in report.systems:
+        if system.superclasses is not None:
+            summed.setdefault(system.superclasses.probabilities, []).append(system.name)
+    if summed:
+        every = "; ".join(
+            what + (f" ({', '.join(names)})" if len(summed) > 1 else "")
+            for what, names in summed.items()
+        )
+        lines.append(f"Summed over the classes of a superclass: {every}.")
     if report.resamples:
         lines.append(
             "Intervals: 95 %, clustered by source video: Wilson at the effective sample size for "

@@ -13,11 +13,12 @@ from scoring import make_predictions, make_release, true_columns
 from mimecurate.errors import InvalidInputError, MimecurateError
 from mimecurate.evaluation.evaluate import build_report
 from mimecurate.evaluation.superclasses import (
-    are_probabilities,
+    count_probabilities,
     group_columns,
     rank_true_superclass,
     read_superclasses,
 )
+from mimecurate.evaluation.table_formats import as_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,25 @@ def test_probabilities_are_summed_as_they_are() -> None:
     assert superclasses(ready).by_class == superclasses().by_class == superclasses(logs).by_class
 
 
+def test_few_odd_rows_do_not_turn_probabilities_into_logits() -> None:
+    scores = softmax(PREDICTIONS.scores, axis=1)
+    scores[0] = 0
+    report = build_report(
+        [replace(PREDICTIONS, scores=scores)], RELEASE, superclasses=MAPPING, resamples=0
+    )
+    assert "Summed over the classes of a superclass: the scores as given." in as_text(report)
+    assert "are probabilities and" not in " ".join(report.systems[0].warnings)
+    scores[1] *= 3
+    report = build_report(
+        [replace(PREDICTIONS, scores=scores), replace(PREDICTIONS, name="logits")],
+        RELEASE,
+        superclasses=MAPPING,
+        resamples=0,
+    )
+    assert "the scores as given (model); softmax of the scores (logits)" in as_text(report)
+    assert report.systems[0].warnings[-1].startswith("58 rows are probabilities and 1 are not")
+
+
 def test_without_groups_superclasses_are_the_classes() -> None:
     alone = superclasses(mapping={"archery": "archery"})
     report = build_report([PREDICTIONS], RELEASE, resamples=50)
@@ -95,22 +115,24 @@ def test_the_order_of_columns_means_nothing(order: list[int]) -> None:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([[0.5, 0.5], [1.0, 0.0]], True),
-        ([[0.495, 0.495], [1.01, 0.0]], True),
-        ([[0.5, 0.5], [0.9, 0.9]], False),
-        ([[1.5, -0.5], [1.0, 0.0]], False),
-        ([[50.0, 50.0], [99.0, 1.0]], False),
-        ([[0.5, 0.5], [np.nan, 1.0]], True),
-        ([[np.nan, 0.5], [np.nan, 1.0]], False),
+        ([[0.5, 0.5], [1.0, 0.0]], (2, 0)),
+        ([[0.495, 0.495], [1.01, 0.0]], (2, 0)),
+        ([[0.5, 0.5], [0.9, 0.9]], (1, 1)),
+        ([[1.5, -0.5], [1.0, 0.0]], (1, 1)),
+        ([[50.0, 50.0], [99.0, 1.0]], (0, 2)),
+        ([[0.5, 0.5], [np.nan, 1.0]], (1, 0)),
+        ([[np.nan, 0.5], [np.nan, 1.0]], (0, 0)),
+        ([[0.0, 0.0], [0.3, 0.7]], (1, 0)),
+        ([[0.0, 0.0], [-3.0, 3.0]], (0, 1)),
     ],
 )
-def test_what_counts_as_probabilities(rows: list[list[float]], expected: bool) -> None:
-    assert are_probabilities(np.array(rows), np.array([True, True])) is expected
+def test_what_counts_as_probabilities(rows: list[list[float]], expected: tuple[int, int]) -> None:
+    assert count_probabilities(np.array(rows), np.array([True, True])) == expected
 
 
 def test_rows_of_no_clip_do_not_decide_what_the_scores_are() -> None:
     rows = np.array([[0.5, 0.5], [7.0, 8.0]])
-    assert are_probabilities(rows, np.array([True, False]))
+    assert count_probabilities(rows, np.array([True, False])) == (1, 0)
 
 
 def test_rows_with_nan_are_wrong_by_superclass_too() -> None:
