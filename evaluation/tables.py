@@ -12,7 +12,7 @@ from mimecurate.evaluation.metrics import METRICS
 from mimecurate.evaluation.statistics import MIN_VIDEOS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mimecurate.evaluation.metrics import Scores
     from mimecurate.evaluation.report import Report, System
@@ -72,10 +72,10 @@ def class_table(report: Report) -> Table:
         tuple(
             (
                 name,
-                str(int((report.targets.labels == number).sum())),
+                _span(_class_clips(system, name) for system in report.systems),
                 *(_class_cell(system, name) for system in report.systems),
             )
-            for number, name in enumerate(report.targets.class_names)
+            for name in report.targets.class_names
         ),
     )
 
@@ -153,6 +153,18 @@ def cell(scores: Scores, metric: str) -> str:
     return _number(getattr(scores, metric), scores.ci.get(metric))
 
 
+def _span(counts: Iterable[int]) -> str:
+    """Write what the systems' numbers are over: ``713``, or ``690-713`` where they differ."""
+    found = set(counts)
+    low, high = min(found), max(found)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _class_clips(system: System, name: str) -> int:
+    one = system.per_class.get(name)
+    return 0 if one is None else one.clips
+
+
 def _class_cell(system: System, name: str) -> str:
     one = system.per_class.get(name)
     return NOTHING if one is None else f"{one.top1:.1f} ({one.ap:.1f})"
@@ -186,8 +198,9 @@ def _subsets(report: Report) -> Table:
     for name in names:
         videos = max(s.subsets[name].videos for s in report.systems)
         words = SUBSET_WORDS.get(name, name) + (" (too few)" if videos < MIN_VIDEOS else "")
-        clips = str(int(report.targets.subsets[name].sum()))
-        rows.append((words, clips, str(videos), *_row(report, name)))
+        clips = _span(s.subsets[name].clips for s in report.systems)
+        spread = _span(s.subsets[name].videos for s in report.systems)
+        rows.append((words, clips, spread, *_row(report, name)))
     return Table(
         "Global top-1 (%), as Table 7 of the paper",
         ("", "#clips", "#videos", *_names(report)),
@@ -200,8 +213,8 @@ def _sizes(report: Report) -> Table:
     rows = [
         (
             "all classes" if name == "all" else SUBSET_WORDS[name],
-            str(max(s.subsets[name].classes for s in report.systems)),
-            str(int(report.targets.subsets[name].sum())),
+            _span(s.subsets[name].classes for s in report.systems),
+            _span(s.subsets[name].clips for s in report.systems),
             *_row(report, name),
         )
         for name in ("all", *_BY_SIZE)
@@ -223,7 +236,7 @@ def _splits(report: Report) -> Table:
         tuple(
             (
                 name,
-                str(int(report.targets.splits[name].sum())),
+                _span(system.splits[name].clips for system in report.systems),
                 *(cell(system.splits[name], "top1") for system in report.systems),
             )
             for name in splits

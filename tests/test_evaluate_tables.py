@@ -10,10 +10,11 @@ from scoring import make_predictions, make_release
 
 from mimecurate.evaluation.evaluate import build_report
 from mimecurate.evaluation.frames import Evaluation, evaluate
+from mimecurate.evaluation.matching import Policy
 from mimecurate.evaluation.report_json import report_json
 from mimecurate.evaluation.subset_file import read_subsets
 from mimecurate.evaluation.table_formats import as_latex, as_markdown, as_text, csv_rows
-from mimecurate.evaluation.tables import report_tables
+from mimecurate.evaluation.tables import class_table, report_tables
 from mimecurate.evaluation.text_tables import text_table
 from mimecurate.evaluation.warning_lines import too_few, warning_lines
 
@@ -140,6 +141,20 @@ def test_markdown_is_escaped_and_has_every_table(report: Report) -> None:
     text = as_markdown(build_report([hostile], RELEASE, resamples=0))
     assert r"a\|b\*\<script\>\`" in text
     assert "<script>" not in text
+
+
+def test_counts_are_of_the_clips_that_the_means_are_over() -> None:
+    full = make_predictions(RELEASE, "full")
+    half = replace(full, name="half", clip_ids=full.clip_ids[:30], scores=full.scores[:30])
+    two = build_report([full, half], RELEASE, policy=Policy(missing="exclude"), resamples=0)
+    tables = {table.title.split(",")[-1]: table for table in report_tables(two)}
+    assert tables[" as Table 7 of the paper"].rows[0][1] == "30-60"
+    assert tables[" as Table 8 of the paper"].rows[0][2] == "30-60"
+    alone = build_report([half], RELEASE, policy=Policy(missing="exclude"), resamples=0)
+    assert sum(int(row[1]) for row in class_table(alone).rows) == 30
+    name = class_table(two).rows[0][0]
+    counts = [system.per_class[name].clips for system in two.systems]
+    assert class_table(two).rows[0][1] == f"{counts[1]}-{counts[0]}"
 
 
 def test_latex_is_escaped_and_balanced(report: Report) -> None:
