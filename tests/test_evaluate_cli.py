@@ -222,6 +222,21 @@ def test_wrong_usage_ends_with_two(folder: Path, arguments: tuple[str, ...], wor
     assert words in result.stderr
 
 
+def test_nothing_is_written_over_an_input_or_another_output(folder: Path, tmp_path: Path) -> None:
+    path = folder / "one.npz"
+    before = path.read_bytes()
+    again = folder / "." / ".." / folder.name / "one.npz"
+    result = run(folder, path, "--release", "small@1.0.0", "--csv", again, status=2)
+    assert f"--csv {again} would write over input {path}" in result.stderr.replace("\n", " ")
+    assert path.read_bytes() == before
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "t")
+    options = ("--release", "small@1.0.0", "--csv", tmp_path / "t", "--latex", link)
+    result = run(folder, path, *options, status=2)
+    assert f"--latex {link} would write over --csv {tmp_path / 't'}" in result.stderr
+    assert not link.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

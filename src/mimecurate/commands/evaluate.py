@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.commands.report_view import show_report, show_warnings
-from mimecurate.console import csv_cell, print_json, progress, say
+from mimecurate.console import csv_cell, print_json, printable, progress, say
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -118,6 +118,26 @@ def _check_usage(predictions: Sequence[Path], options: dict[str, Any]) -> None:
         )
     if options["clips"] is not None and options["html"] is None:
         raise click.UsageError("--clips is for the page: give --html FILE too.")
+    _check_outputs(predictions, options)
+
+
+def _check_outputs(predictions: Sequence[Path], options: dict[str, Any]) -> None:
+    """Refuse to write over an input or another output."""
+    taken = {path.resolve(): f"input {path}" for path in predictions}
+    for key in ("available", "classes", "superclasses", "subsets"):
+        if options[key] is not None:
+            taken[options[key].resolve()] = f"--{key} {options[key]}"
+    reference = Path(options["reference"])
+    if reference.is_file():
+        taken[reference.resolve()] = f"--release {reference}"
+    for key in ("html", "csv", "latex", "markdown"):
+        if options[key] is not None:
+            given = f"--{key} {options[key]}"
+            other = taken.setdefault(options[key].resolve(), given)
+            if other is not given:
+                raise click.UsageError(
+                    f"{printable(given)} would write over {printable(other)}; give another path."
+                )
 
 
 def _release(options: dict[str, Any]) -> tuple[Release, frozenset[str] | None, str | None]:
