@@ -96,6 +96,10 @@ def build_report(
             raise MimecurateError(f"two systems are called {one.name!r}; tell them apart by --name")
         matched = match(one, targets, policy, could_be_had)
         system, system_parts = _score(matched, targets, superclasses, could_be_had is not None)
+        empty = [name for name in predicates or () if not targets.subsets[name].any()]
+        if empty:
+            note = f"no clip is in {', '.join(map(repr, empty))}: look at the comparisons"
+            system = replace(system, warnings=(*system.warnings, note))
         systems.append(_with_withheld(system, len(release.withheld)))
         parts.append(system_parts)
     if not systems:

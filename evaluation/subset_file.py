@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from mimecurate.curation.class_list import normal_class_name
 from mimecurate.errors import InvalidInputError, Problem
+from mimecurate.schemas.release import Flag, ObjectSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mimecurate.schemas.release import ObjectSize, ReleasedClip
+    from mimecurate.schemas.release import ReleasedClip
     from mimecurate.schemas.subsets import Predicate
 
 Value = str | float | None
@@ -49,7 +50,12 @@ FIELDS: Mapping[str, Callable[[ReleasedClip, ObjectSize | None], Value]] = {
 }
 """What can be compared. A flag or size that was never annotated equals nothing."""
 _NUMBERS = ("start_s", "end_s", "duration_s")
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("mime_artist", "object_relevant", "scene_relevant"), tuple(Flag)),
+    "object_size": tuple(ObjectSize),
+}
 _MAX_NAME = 60
+_MAX_NUMBER = 1 << 53
 
 Conditions = list[tuple[str, str, Any]]
 
@@ -121,10 +127,19 @@ def _conditions(name: str, table: dict[str, Any], problems: list[str]) -> Condit
                 f"[{name}] {field} must be a value, a list of values, {{ not = … }} or, "
                 f"for {', '.join(_NUMBERS)}, {{ min = …, max = … }}"
             )
+        words = _WORDS.get(field)
+        for operand in (one[2] for one in found if words and one[0] == field):
+            wrong = sorted(map(repr, operand - set(words or ())))
+            if wrong:
+                problems.append(
+                    f"[{name}] {field} is never {wrong[0][:60]}; it is {', '.join(words or ())}"
+                )
     return found
 
 
 def _is_value(value: Any) -> bool:
+    if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+        return False
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 

@@ -4,10 +4,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from scoring import make_release
+from scoring import make_predictions, make_release
 
 from mimecurate.errors import InvalidInputError
 from mimecurate.evaluation.available import available_in_workspace, read_available
+from mimecurate.evaluation.evaluate import build_report
 from mimecurate.evaluation.subset_file import read_subsets
 from mimecurate.schemas.release import Flag, ObjectSize
 
@@ -104,6 +105,9 @@ def test_json_means_the_same(tmp_path: Path) -> None:
         ("[a]\nduration_s = {over = 1}", "[a] duration_s must be a value"),
         ("[a]\nlabel = []", "[a] label must be a value"),
         ("[a]\nlabel = 2020-01-01", "[a] label must be a value"),
+        ("[a]\nduration_s = {min = 1" + 400 * "0" + "}", "[a] duration_s must be a value"),
+        ("[a]\nmime_artist = 'ja'", "[a] mime_artist is never 'ja'; it is yes, no, unsure"),
+        ("[a]\nobject_size = {not = ['huge']}", "never 'huge'; it is none, small, medium, large"),
         ('["a\\u001b"]\nlabel = "x"', "is no name"),
         ('[""]\nlabel = "x"', "is no name"),
         ('{"a":' * 5000, "neither TOML nor JSON"),
@@ -113,6 +117,12 @@ def test_files_that_are_wrong(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError) as raised:
         chosen(tmp_path, text)
     assert words in str(raised.value)
+
+
+def test_a_subset_without_clips_is_warned_of() -> None:
+    predicates = {"none": lambda clip, size: False, "every": lambda clip, size: True}
+    report = build_report([make_predictions(RELEASE)], RELEASE, predicates=predicates, resamples=0)
+    assert "no clip is in 'none': look at the comparisons" in report.systems[0].warnings
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
