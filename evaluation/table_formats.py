@@ -62,7 +62,7 @@ def as_markdown(report: Report) -> str:
 def as_latex(report: Report) -> str:
     """Write the report's tables in LaTeX, for the booktabs package."""
     notes = [head_line(report), *coverage_lines(report), *policy_lines(report)]
-    comments = "\n".join(f"% {note}" for note in notes)
+    comments = "\n".join(f"% {_one_line(note)}" for note in notes)
     tables = [*report_tables(report), class_table(report)]
     return "\n\n".join([comments, *map(_latex_table, tables)]) + "\n"
 
@@ -113,6 +113,11 @@ def _markdown_table(table: Table) -> str:
     cells = [[_markdown(text) for text in line] for line in lines]
     laid = [f"| {' | '.join(line)} |" for line in [cells[0], marks, *cells[1:]]]
     return "\n".join([f"**{_markdown(table.title)}**", "", *laid])
+
+
+def _one_line(text: str) -> str:
+    """A line break would end a comment, and what follows would be run."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _latex(text: str) -> str:

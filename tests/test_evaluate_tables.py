@@ -168,6 +168,12 @@ def test_latex_is_escaped_and_balanced(report: Report) -> None:
     assert r"50\%\_a\&b\textbackslash{}input\{x\}" in text
 
 
+def test_no_note_leaves_its_latex_comment(report: Report) -> None:
+    hostile = replace(report, availability="a\n\\input{x}\r\u2028\x85b")
+    comments = as_latex(hostile).split("\n\n")[0].splitlines()
+    assert all(line.startswith("% ") for line in comments)
+
+
 def test_csv_has_every_number_unrounded(report: Report) -> None:
     header, rows = csv_rows(report)
     assert {len(row) for row in rows} == {len(header)}

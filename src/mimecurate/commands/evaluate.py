@@ -149,7 +149,8 @@ def _release(options: dict[str, Any]) -> tuple[Release, frozenset[str] | None, s
     workspace = None if source is ParameterSource.DEFAULT else options["workspace"]
     if options["available"] is not None:
         release = load_release(options["reference"], workspace)
-        return release, read_available(options["available"], release), options["available"].name
+        shown = printable(options["available"].name).replace("\n", " ")
+        return release, read_available(options["available"], release), shown
     release, available = load_with_record(options["reference"], workspace)
     return release, available, BY_RECORD
 
