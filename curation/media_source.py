@@ -75,7 +75,8 @@ class MediaSource:
     duration: Fraction | None
     """Seconds from the first frame to the end of the last, as the file says."""
     plan: PlanKind
-    """How the bytes of a clip are found."""
+    """How the bytes of a clip are found: by a segment index, an index of every packet (or of the
+    fragments, at the file's end), cues, or, with none of these, by reading on; or all are here."""
     _view: MediaView
     _shown: set[int] = field(default_factory=set)
     """Which of the view's fragments libav sees."""
