@@ -141,7 +141,9 @@ def _from_named(
 
 
 def _from_records(records: Iterable[tuple[int, Any]], name: str, file_bytes: int) -> ScoreTable:
+    """Collect rows; a list is turned into the order of the first ``class_names``."""
     class_names: list[str] | None = None
+    order: list[int] | None = None
     rows: list[Row] = []
     problems: list[Problem] = []
     for line, record in records:
@@ -149,21 +151,39 @@ def _from_records(records: Iterable[tuple[int, Any]], name: str, file_bytes: int
             problems.append(Problem("is no object with clip_id", line))
             continue
         if "class_names" in record:
-            class_names = _names(record.get("class_names"), name)
+            names = _names(record.get("class_names"), name)
+            class_names = names if class_names is None else class_names
+            if sorted(names) != sorted(class_names):
+                problems.append(Problem("has other class_names than a line above", line))
+                continue
+            order = _order(class_names, names)
         clip = record.get("clip_id")
         if clip is None and record.pairs and all(k == "class_names" for k, _ in record.pairs):
             continue
         if not isinstance(clip, str):
-            problems.append(Problem(f"clip_id is {clip!r}; it must be text", line))
+            shown = repr(clip)[:40] if isinstance(clip, (int, float)) else type(clip).__name__
+            problems.append(Problem(f"clip_id is {shown}; it must be text", line))
             continue
         scores = record.get("scores") if "scores" in record else _members(record)
-        if isinstance(scores, (list, Members)):
+        if isinstance(scores, list) and class_names is None:
+            problems.append(Problem("has a list of scores, and no class_names so far", line))
+        elif isinstance(scores, list) and order is not None and len(scores) == len(order):
+            rows.append((clip, [scores[i] for i in order]))
+        elif isinstance(scores, (list, Members)):
             rows.append((clip, scores))
         else:
             problems.append(Problem("scores must be a list or an object", line))
     if problems:
         raise refusal(name, *problems[:10])
     return rows_to_table(rows, class_names, name, file_bytes)
+
+
+def _order(class_names: list[str], names: list[str]) -> list[int] | None:
+    """Return where each of ``class_names`` stands in ``names``; None where all stay in place."""
+    if names == class_names:
+        return None
+    place = {class_name: i for i, class_name in enumerate(names)}
+    return [place[class_name] for class_name in class_names]
 
 
 def _members(record: Members) -> Members:

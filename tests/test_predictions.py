@@ -72,6 +72,25 @@ def test_two_spellings_of_a_class_are_refused(tmp_path: Path) -> None:
     assert "more than one column for 'tying tie'" in problem(path)
 
 
+def test_json_lines_follow_the_class_names_of_their_own_line(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"class_names": ["a", "b", "c"], "clip_id": "x", "scores": [1, 2, 3]},
+        {"clip_id": "y", "scores": [4, 5, 6]},
+        {"class_names": ["c", "a", "b"]},
+        {"clip_id": "z", "scores": [9, 7, 8]},
+        {"class_names": ["a", "b", "c"], "clip_id": "w", "scores": [10, 11, 12]},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = load_predictions(path)
+    assert found.class_names == ("a", "b", "c")
+    assert found.scores.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+    path.write_text("\n".join(map(json.dumps, [*lines, {"class_names": ["a", "b", "d"]}])))
+    assert "line 6" in problem(path)
+    path.write_text("\n".join(map(json.dumps, lines[1:])))
+    assert "no class_names so far" in problem(path)
+
+
 @pytest.mark.parametrize("half", [np.float16, np.float32])
 def test_half_precision_becomes_single(half: type, tmp_path: Path) -> None:
     scores: NDArray[Any] = np.array([[0.5, 2.0]], half)
