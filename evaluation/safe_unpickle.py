@@ -56,14 +56,15 @@ class Storage:
     def array(self) -> NDArray[Any]:
         """Read the numbers: one storage in the stream format of torch before 1.6."""
         stream = io.BytesIO(self.data)
-        if _load(stream, {}) != _TORCH_MAGIC or _load(stream, {}) != _TORCH_PROTOCOL:
+        marks = (_load(stream, {}), _load(stream, {}))
+        if not all(type(mark) is int for mark in marks) or marks != (_TORCH_MAGIC, _TORCH_PROTOCOL):
             raise UnsafePickleError("a torch storage has an unknown format")
         system = _load(stream, {})
         reference = _load(stream, _STORAGE_NAMES, torch_references=True)
         keys = _load(stream, {})
         if not isinstance(system, dict) or not isinstance(reference, _StorageReference):
             raise UnsafePickleError("a torch storage has an unknown format")
-        if keys != [reference.key]:
+        if not (isinstance(keys, list) and len(keys) == 1 and _is_one_of(keys[0], reference.key)):
             raise UnsafePickleError("a torch storage names other memory than it holds")
         order: Literal["<", ">"] = "<" if system.get("little_endian", True) is True else ">"
         return _storage_numbers(stream.read(), reference.kind.code, order)
@@ -126,6 +127,11 @@ class _StorageReference:
     key: str
 
 
+def _is_one_of(value: Any, *texts: str) -> bool:
+    """Whether it is one of the texts. To hash or compare a deep tuple would exhaust the stack."""
+    return type(value) is str and value in texts
+
+
 @dataclass(slots=True)
 class _Kind:
     """A NumPy dtype being rebuilt: code and byte order."""
@@ -134,11 +140,16 @@ class _Kind:
     order: str = "<"
 
     def set_state(self, state: Any) -> None:
-        if not (isinstance(state, tuple) and len(state) >= 2 and state[1] in {"<", ">", "|", "="}):
+        known = (
+            isinstance(state, tuple)
+            and len(state) >= 2
+            and _is_one_of(state[1], "<", ">", "|", "=")
+        )
+        if not known:
             raise UnsafePickleError("a NumPy dtype has an unknown state")
         if any(part is not None for part in state[2:5]):
             raise UnsafePickleError("a NumPy array has fields; only plain numbers are read")
-        self.order = str(state[1])
+        self.order = state[1]
 
     def dtype(self) -> np.dtype[Any]:
         kind, digits = self.code[:1], self.code[1:]
@@ -167,8 +178,9 @@ class Array:
         self.value = _numpy_array(data, kind, shape, "F" if fortran is True else "C")
 
 
-def _numpy_array(data: Any, kind: Any, shape: Any, order: str) -> NDArray[Any]:
-    if not isinstance(kind, _Kind) or not isinstance(data, bytes) or order not in {"C", "F"}:
+def _numpy_array(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
+    known = isinstance(kind, _Kind) and isinstance(data, bytes) and _is_one_of(order, "C", "F")
+    if not known:
         raise UnsafePickleError("a NumPy array that is not plain numbers or text")
     whole = isinstance(shape, tuple) and len(shape) <= 8 and all(type(n) is int for n in shape)
     dtype = kind.dtype()
@@ -211,7 +223,7 @@ def _make_storage(data: Any) -> Storage:
 
 def _make_bytes(text: Any = "", codec: Any = "latin1") -> bytes:
     """Bytes in protocol 2: text of the characters 0 to 255."""
-    if not isinstance(text, str) or codec not in {"latin1", "latin-1"}:
+    if not isinstance(text, str) or not _is_one_of(codec, "latin1", "latin-1"):
         raise UnsafePickleError("bytes in an unknown encoding")
     return text.encode("latin-1")
 
@@ -334,7 +346,7 @@ class _Interpreter(pickle._Unpickler):
 
 class _TorchInterpreter(_Interpreter):
     def persistent_load(self, pid: Any) -> _StorageReference:
-        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
+        if not (isinstance(pid, tuple) and len(pid) >= 5 and _is_one_of(pid[0], "storage")):
             raise UnsafePickleError("a torch storage has an unknown reference")
         if not (isinstance(pid[1], _StorageKind) and isinstance(pid[2], str)):
             raise UnsafePickleError("a torch storage of an unknown kind")
@@ -378,4 +390,6 @@ def _load(
         ValueError,
         struct.error,
     ) as error:  # what the interpreter raises on opcodes that make no sense
-        raise UnsafePickleError(f"it is damaged: {type(error).__name__}: {error}") from error
+        raise UnsafePickleError(
+            f"it is damaged: {type(error).__name__}: {str(error)[:200]}"
+        ) from error

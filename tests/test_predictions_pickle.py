@@ -311,3 +311,33 @@ def test_what_torch_itself_pickles_is_read(dtype: str, tmp_path: Path) -> None:
         assert np.array_equal(found.scores, np.arange(12).reshape(3, 4) / 4)
         assert found.true_columns is not None
         assert found.true_columns.tolist() == [2, 2, 2]
+
+
+DEEP = b")" + b"\x85" * 3_000_000  # () in a tuple in a tuple …
+SHARED = b")" + b"2\x86" * 60  # 2**60 times () when it is walked
+ENCODE = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00a"
+DTYPE = b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R"
+FROM_BUFFER = b"\x80\x04cnumpy.core.numeric\n_frombuffer\n(C\x00" + DTYPE[2:] + b")"
+
+
+@pytest.mark.parametrize("evil", [DEEP, SHARED], ids=["deep", "shared"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(ENCODE, b"\x86R.", id="codec"),
+        pytest.param(DTYPE + b"K\x03", b"\x86b.", id="dtype"),
+        pytest.param(FROM_BUFFER, b"tR.", id="order"),
+    ],
+)
+def test_a_tuple_where_text_belongs_is_not_hashed(before: bytes, evil: bytes, after: bytes) -> None:
+    code = (
+        "import sys\n"
+        "from mimecurate.evaluation.safe_unpickle import UnsafePickleError, safe_unpickle\n"
+        "try:\n    safe_unpickle(sys.stdin.buffer.read())\n"
+        "except UnsafePickleError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=before + evil + after, capture_output=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert b"unknown" in done.stdout or b"not plain numbers" in done.stdout
