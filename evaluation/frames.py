@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mimecurate.curation.class_list import normal_class_name
+from mimecurate.errors import MimecurateError
 from mimecurate.evaluation.available import BY_RECORD, load_with_record, read_available
 from mimecurate.evaluation.details import clip_statuses, top_classes
 from mimecurate.evaluation.evaluate import RESAMPLES, build_report
@@ -125,7 +127,8 @@ class Evaluation:
     def comparisons(self) -> DataFrame:
         """A row per pair of systems and subset: counts, difference, p-values."""
         rows = report_json(self.report)["comparisons"]
-        return _frame([{**row, **_bounds("difference", row.pop("ci"))} for row in rows])
+        bounds = [_bounds("difference", row.pop("ci")) for row in rows]
+        return _frame([{**row, **ends} for row, ends in zip(rows, bounds, strict=True)])
 
     def __repr__(self) -> str:
         """The tables of `mimecurate evaluate`."""
@@ -176,8 +179,11 @@ def evaluate(
 
     Raises:
         MimecurateError: a file is wrong, or the policy refuses it; one says what would do.
-        ValueError: a policy that there isn't.
+        ValueError: a policy that there isn't, or a negative number of resamples.
+        TypeError: predictions that are neither a path, `Predictions` nor a frame.
     """
+    if resamples < 0:
+        raise ValueError(f"resamples = {resamples} must be 0 or more")
     availability = None
     if available is None:
         release, available = load_with_record(release, workspace)
@@ -188,8 +194,17 @@ def evaluate(
         release = load_release(release, workspace)
     if isinstance(available, (str, Path)):
         available = read_available(Path(available), release)
+    elif available is not None:
+        available = frozenset(available) & {clip.clip_id for clip in release.clips}
+        if not available:
+            raise MimecurateError(f"available names no clip of {release.name}@{release.version}")
     if isinstance(superclasses, (str, Path)):
         superclasses = read_superclasses(Path(superclasses))
+    elif superclasses is not None:
+        superclasses = {
+            normal_class_name(name): normal_class_name(value)
+            for name, value in superclasses.items()
+        }
     if isinstance(subsets, (str, Path)):
         subsets = read_subsets(Path(subsets))
     report = build_report(
@@ -222,7 +237,27 @@ def _as_predictions(source: Any, name: str | None) -> Predictions:
         from dataclasses import replace
 
         return source if name is None else replace(source, name=name)
-    return Predictions.from_frame(source, name or "system")
+    import pandas as pd
+
+    if not isinstance(source, pd.DataFrame):
+        raise TypeError(
+            f"predictions {str(source)[:80]!r} ({type(source).__name__}) must be a path, "
+            "Predictions or a pandas frame"
+        )
+    plain = (
+        {
+            name: column.to_numpy(dtype=float, na_value=float("nan"))
+            if pd.api.types.is_extension_array_dtype(column.dtype)
+            and pd.api.types.is_numeric_dtype(column.dtype)
+            and name != "clip_id"
+            else column
+            for name, column in source.items()
+        }
+        if source.columns.is_unique
+        else None
+    )
+    frame = source if plain is None else pd.DataFrame(plain, index=source.index)
+    return Predictions.from_frame(frame, name or "system")
 
 
 def _bounds(name: str, interval: Sequence[float] | None) -> dict[str, float | None]:

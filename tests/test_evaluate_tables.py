@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scoring import make_predictions, make_release
 
+from mimecurate.errors import MimecurateError
 from mimecurate.evaluation.evaluate import build_report
 from mimecurate.evaluation.frames import Evaluation, evaluate
 from mimecurate.evaluation.matching import Policy
@@ -232,6 +233,25 @@ def test_three_lines_in_a_notebook(tmp_path: Path) -> None:
 def test_a_policy_that_there_is_not_is_misuse() -> None:
     with pytest.raises(ValueError, match="missing = 'ignore' must be wrong or exclude or error"):
         evaluate(make_predictions(RELEASE), RELEASE, missing="ignore")
+
+
+def test_what_a_notebook_hands_in_is_checked() -> None:
+    import pandas as pd
+
+    one = make_predictions(RELEASE, "one", ways=6)
+    with pytest.raises(ValueError, match="resamples = -1 must be 0 or more"):
+        evaluate(one, RELEASE, resamples=-1)
+    with pytest.raises(TypeError, match=r"predictions '5' \(int\) must be a path"):
+        evaluate(5, RELEASE)
+    with pytest.raises(MimecurateError, match="available names no clip of small"):
+        evaluate(one, RELEASE, available=["other"])
+    mapping = {"playing_bass_guitar": "mu_sic", "archery": "mu_sic"}
+    found = evaluate(one, RELEASE, superclasses=mapping, resamples=0)
+    assert found.superclasses["classes"].tolist() == [5, 4]
+    frame = pd.DataFrame(one.scores, index=one.clip_ids, columns=one.class_names)
+    again = evaluate(frame.astype("Float64"), RELEASE, resamples=0)
+    assert again.overall["mean_ap"].tolist() == found.overall["mean_ap"].tolist()
+    assert "ci" not in evaluate([one, replace(one, name="b")], RELEASE, resamples=0).comparisons
 
 
 if __name__ == "__main__":
