@@ -36,6 +36,7 @@ _JITTER_S = Fraction(1, 50)  # time stamps in whole milliseconds, and rounding
 _BIT_RATE_PER_CHANNEL = 64_000
 _ENCODER_OPTIONS = {"aac_coder": "fast"}
 _FALLBACK_RATE = 48_000
+_AAC_LC = 2
 _AAC_RATES = frozenset(
     {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 )
@@ -111,12 +112,26 @@ def _zero(source: MediaSource) -> Fraction:
 
 def _is_copyable(stream: AudioStream) -> bool:
     context = stream.codec_context
-    return (
-        context.codec.canonical_name == "aac"
-        and context.profile == "LC"
-        and bool(context.extradata)
-        and context.frame_size > 0
-    )
+    return context.codec.canonical_name == "aac" and _lc_frame_size(context.extradata) is not None
+
+
+def _lc_frame_size(config: bytes | None) -> int | None:
+    """Read the samples per packet from an AudioSpecificConfig; None if it is not plain AAC-LC.
+
+    ISO/IEC 14496-3, 1.6.2.1: object type (5 bits), rate (4, or 4 and 24), channels (4), and in
+    GASpecificConfig whether frames are short (1). libav itself knows these only once it decoded a
+    packet, which it need not have done of a file that is read by ranges.
+
+    >>> _lc_frame_size(bytes.fromhex("1190")), _lc_frame_size(bytes.fromhex("2b92")), _lc_frame_size(b"")
+    (1024, None, None)
+    """  # noqa: E501
+    if not config or len(config) < 2:
+        return None
+    bits = f"{int.from_bytes(config[:8].ljust(8, bytes(1)), 'big'):064b}"
+    has_own_rate = bits[5:9] == "1111"
+    if int(bits[:5], 2) != _AAC_LC:
+        return None
+    return 960 if bits[13 + 24 * has_own_rate] == "1" else 1024
 
 
 def _packets(
@@ -139,7 +154,9 @@ def _copied(
 ) -> Sound | None:
     """Copy packets, one more in front for the decoder; ``None`` if they leave gaps."""
     context = _audio_of(source).codec_context
-    rate, frame_size, layout = context.sample_rate, context.frame_size, context.layout.name
+    rate, layout = context.sample_rate, context.layout.name
+    frame_size = _lc_frame_size(context.extradata)
+    assert frame_size is not None
     total = round(duration * rate)
     chosen: list[tuple[int, bytes]] = []
     for packet in _packets(source, start, check_stopped):

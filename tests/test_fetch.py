@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 from fetching import command, counters, everything_in_the_database_is_there, fetch
 
@@ -289,3 +290,19 @@ def test_a_full_disk_loses_nothing_and_the_rest_comes_later(
         rest = fetch(disk / "w", urls)
         assert (rest.status, rest.report["skipped"], rest.report["fetched"]) == (0, kept, 4 - kept)
         assert everything_in_the_database_is_there(disk / "w") == 4
+
+
+def test_aac_sound_is_copied_from_a_remote_file(
+    sample: SampleMaker, loopback: LoopbackServer, tmp_path: Path
+) -> None:
+    source = sample(replace(SPEC, audio="stereo")).path
+    (loopback.root / "a.mp4").symlink_to(source)
+    urls = tmp_path / "list.txt"
+    urls.write_text(f"{loopback.url('a.mp4')} 2.5 5\n")
+    (clip,) = fetch(tmp_path / "w", urls).report["clips"]
+    with av.open(str(source)) as container:
+        packets = {bytes(packet) for packet in container.demux(audio=0) if packet.size}
+    with av.open(str(tmp_path / "w" / clip["path"])) as container:
+        kept = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    assert len(kept) > 100
+    assert set(kept) <= packets
