@@ -38,6 +38,7 @@ _DAMAGED = (  # what zipfile raises on archives that make no sense
     EOFError,
     OSError,
     LookupError,
+    OverflowError,
     RuntimeError,
     ValueError,
 )
@@ -83,13 +84,18 @@ def _read_member(
             # Straight from the file: the archive's own reader copies in small pieces.
             file.seek(info.header_offset)
             sizes = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-            file.seek(info.header_offset + _LOCAL_HEADER.size + sum(sizes) + member.tell())
+            file.seek(info.header_offset + _LOCAL_HEADER.size + sum(sizes))
+            header = file.read(member.tell())
             flat = np.fromfile(file, dtype, _count(shape))
+            damaged = zlib.crc32(flat.view(np.uint8).data, zlib.crc32(header)) != info.CRC
         else:
             flat = np.empty(_count(shape), dtype)
-            _read_into(member, flat)
+            _read_into(member, flat)  # which checks the checksum itself
+            damaged = False
     if flat.size != _count(shape):
         raise refusal(name, f"{field} ends early")
+    if damaged:
+        raise refusal(name, f"{field} is damaged: its checksum differs")
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -112,6 +118,8 @@ def _header(member: Any, name: str, field: str) -> tuple[tuple[int, ...], bool, 
             f"{field} is an array of Python objects, which only unpickling could read",
             hint=f"Save it as np.array({field}, dtype={'float' if field == 'scores' else 'str'}).",
         )
+    if dtype.itemsize == 0:
+        raise refusal(name, f"{field} is an array of {dtype}, items of no bytes")
     if not (isinstance(shape, tuple) and all(type(n) is int for n in shape)):
         raise refusal(name, f"{field} is no NumPy array: its shape is malformed")
     return shape, fortran is True, dtype

@@ -176,6 +176,9 @@ def _same_list_in_every_row(file: Any, name: str) -> object:
     """Compare codes, not texts: there are as many texts as scores."""
     import pyarrow as pa
 
+    kind = file.schema_arrow.field("class_names").type
+    if not _is_list(kind):
+        raise refusal(name, f"column 'class_names' holds {kind}, not lists of texts")
     column = file.read(["class_names"]).column("class_names")
     lists = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     first = lists[0].as_py() if len(lists) else None

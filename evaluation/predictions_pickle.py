@@ -94,6 +94,8 @@ def _from_dict(content: dict[Any, Any], name: str, file_bytes: int) -> ScoreTabl
         rows = list(zip(clip_ids, _list(scores, name, len(clip_ids)), strict=True))
     else:
         rows = list((scores if isinstance(scores, dict) else content).items())
+    if not all(isinstance(clip, str) for clip, _ in rows):
+        raise refusal(name, "is a pickled dict whose clip ids are not text")
     return rows_to_table([(k, _row(v)) for k, v in rows], class_names, name, file_bytes)
 
 
@@ -137,16 +139,17 @@ def _vector(value: Any) -> NDArray[Any] | None:
             numbers = numbers[0]
         return numbers if numbers.ndim == 1 and numbers.dtype.kind in "fiu" else None
     if isinstance(value, (list, tuple)) and value and {int, float}.issuperset(map(type, value)):
-        return np.array(value, np.float64)
+        try:
+            return np.array(value, np.float64)
+        except OverflowError:
+            return None
     return None
 
 
 def _true_column(value: Any) -> int:
     if isinstance(value, (Array, Tensor)):
         numbers = value.array()
-        return (
-            int(numbers.reshape(-1)[0]) if numbers.size == 1 and numbers.dtype.kind in "iu" else -1
-        )
+        value = numbers.reshape(-1).tolist() if numbers.dtype.kind in "iu" else None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value if type(value) is int and abs(value) < 1 << 31 else -1

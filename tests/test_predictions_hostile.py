@@ -105,6 +105,37 @@ def test_npz_bomb_is_not_expanded(tmp_path: Path) -> None:
     assert "not expanded" in refused(path)
 
 
+@pytest.mark.parametrize("field", ["clip_ids", "scores"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_with_a_changed_byte_is_refused(save: Any, field: str, tmp_path: Path) -> None:
+    # Larger than what zipfile reads ahead: it checks small members while the header is read.
+    ids = np.array([f"clip{i:05}" for i in range(9000)])
+    fields = {"clip_ids": ids, "class_names": NAMES, "scores": np.zeros((9000, 2))}
+    save(tmp_path / "a", **fields)
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{field}.npy")
+    data = bytearray(path.read_bytes())
+    sizes = int.from_bytes(data[info.header_offset + 26 :][:2], "little") + int.from_bytes(
+        data[info.header_offset + 28 :][:2], "little"
+    )
+    data[info.header_offset + 30 + sizes + info.compress_size - 4] ^= 1
+    path.write_bytes(bytes(data))
+    assert "damaged" in refused(path)
+
+
+@pytest.mark.parametrize(("shape", "descr"), [((10**30,), "<U0"), ((0, 10**30), "<U1")])
+def test_npz_names_of_no_bytes(shape: tuple[int, ...], descr: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("clip_ids.npy", npy_header(shape, descr))
+        for field, array in (("class_names", NAMES), ("scores", np.zeros((2, 2)))):
+            stream = io.BytesIO()
+            npy.write_array(stream, array)
+            archive.writestr(f"{field}.npy", stream.getvalue())
+    refused(path)
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -201,6 +232,8 @@ def test_contents_that_are_no_predictions(content: bytes, words: str, tmp_path: 
                       "class_names": [["a"], ["b"]]}, "same list", id="names differ"),
         pytest.param({"clip_id": ["x"], "s": [["p"]], "class_names": [["a"]]},
                      "not lists of scores", id="list of texts"),
+        pytest.param({"clip_id": ["x"], "s": [[1.0]], "class_names": [1]},
+                     "holds int64, not lists of texts", id="names are one number"),
         pytest.param({"clip_id": ["x"], "s": [[1.0]], "class_names": [[1]]}, "list of texts",
                      id="names are numbers"),
         pytest.param({"clip_id": ["x"], "s": [None], "class_names": [["a"]]}, "holds null",

@@ -313,6 +313,25 @@ def test_what_torch_itself_pickles_is_read(dtype: str, tmp_path: Path) -> None:
         assert found.true_columns.tolist() == [2, 2, 2]
 
 
+@pytest.mark.parametrize("label", [2**64 - 1, 2**63, 2**40])
+def test_a_gt_label_beyond_every_column_is_none(label: int, tmp_path: Path) -> None:
+    content = [{"pred_score": [0.5, 1.0], "gt_label": np.array([label], np.uint64), "img_key": "x"}]
+    found = load_predictions(dump(tmp_path / "a.pkl", content))
+    assert found.true_columns is not None
+    assert found.true_columns.tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param([{"pred_score": [10**400], "img_key": "x"}], "no vector", id="huge score"),
+        pytest.param({"scores": {10**5000: [1]}, "class_names": ["a"]}, "not text", id="huge id"),
+    ],
+)
+def test_numbers_that_no_column_holds(content: Any, words: str, tmp_path: Path) -> None:
+    assert words in refused(dump(tmp_path / "a.pkl", content))
+
+
 DEEP = b")" + b"\x85" * 3_000_000  # () in a tuple in a tuple …
 SHARED = b")" + b"2\x86" * 60  # 2**60 times () when it is walked
 ENCODE = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00a"
