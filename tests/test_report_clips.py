@@ -177,6 +177,10 @@ FILTERS: dict[str, tuple[dict[str, str], Callable[[Report], Any]]] = {
         {"first": "0", "firstIs": "outside"},
         lambda r: r.systems[0].matched.rank > 5,
     ),
+    "not in the top 5, or without scores": (
+        {"first": "2", "firstIs": "outside"},
+        lambda r: (r.systems[2].matched.rank == 0) | (r.systems[2].matched.rank > 5),
+    ),
     "without scores": (
         {"first": "2", "firstIs": "silent"},
         lambda r: r.systems[2].matched.missing,
