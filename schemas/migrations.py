@@ -356,3 +356,61 @@ def m004_link_checks(db: Database) -> None:
                     ELSE 'unknown' END,
                 reason, message FROM attempts""",
     )
+
+
+@migrations()
+def m005_rounds(db: Database) -> None:
+    """Rounds of annotation: the projects on a server that make a round, and the tasks in them.
+
+    A round has one project, or one per annotator where nobody may see another's answer. The round's
+    `mark` stands in each project's description, so that an id that a server gave to something else
+    is noticed. `tasks` is what was last seen on the server; what people said is in `annotations`.
+    """
+    _execute(
+        db,
+        """CREATE TABLE screens (
+            screen TEXT PRIMARY KEY,
+            config TEXT NOT NULL,
+            made_at TEXT NOT NULL
+        ) STRICT""",
+        *frozen("screens", "screen"),
+        """CREATE TABLE rounds (
+            round TEXT PRIMARY KEY,
+            kind TEXT NOT NULL CHECK (kind IN ('annotation', 'adjudication')),
+            mark TEXT NOT NULL UNIQUE,
+            overlap INTEGER NOT NULL DEFAULT 1 CHECK (overlap >= 1),
+            predictions TEXT,
+            made_at TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE projects (
+            project_key INTEGER PRIMARY KEY,
+            round TEXT NOT NULL REFERENCES rounds,
+            server TEXT NOT NULL,
+            project_id INTEGER NOT NULL,
+            annotator TEXT,
+            title TEXT NOT NULL,
+            screen TEXT NOT NULL REFERENCES screens,
+            made_at TEXT NOT NULL,
+            pulled_until TEXT,
+            pulled_at TEXT,
+            gone_at TEXT,
+            UNIQUE (server, project_id, round)
+        ) STRICT""",
+        "CREATE UNIQUE INDEX projects_of_a_round ON projects (round, server, "
+        "coalesce(annotator, '')) WHERE gone_at IS NULL",
+        """CREATE TABLE tasks (
+            project_key INTEGER NOT NULL REFERENCES projects,
+            clip_id TEXT NOT NULL REFERENCES clips,
+            task_id INTEGER,
+            pushed_at TEXT NOT NULL,
+            fps REAL NOT NULL,
+            predicted_label TEXT,
+            gold_decision INTEGER REFERENCES decisions,
+            drafts INTEGER NOT NULL DEFAULT 0,
+            answers INTEGER NOT NULL DEFAULT 0,
+            skips INTEGER NOT NULL DEFAULT 0,
+            gone_at TEXT,
+            PRIMARY KEY (project_key, clip_id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX tasks_clip ON tasks (clip_id)",
+    )

@@ -26,6 +26,7 @@ APPEND_ONLY = {
     "release_rows",
     "withdrawals",
     "link_checks",
+    "screens",
 }
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mimecurate import __version__
+from mimecurate.commands.lazy_group import LazyGroup
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ COMMANDS = {
     "init": "Make a workspace.",
     "fetch": "Fetch and trim the clips of a list.",
     "clips": "List, show, verify and export clips.",
+    "annotate": "Label clips with Label Studio, and settle disagreements.",
     "links": "See whether the sources are still there.",
     "release": "Freeze, compare, export and re-hydrate releases.",
     "evaluate": "Score predictions against a release.",
@@ -33,25 +34,8 @@ COMMANDS = {
 """Each command, in the order of the work, with its line of help: `mimecurate --help` loads none."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports ``mimecurate.commands.<name>`` when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"mimecurate.commands.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+class Commands(LazyGroup):
+    """Every command; what goes wrong in one becomes one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of ours becomes one line and exit status 1."""
@@ -77,7 +61,12 @@ def _database_trouble(error: Exception) -> str | None:
     return f"mimecurate.db: {error}; what was finished is kept: mend that and run again"
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    package="mimecurate.commands",
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="mimecurate")
 def cli() -> None:
     """Curate, annotate, version and evaluate out-of-context action videos.

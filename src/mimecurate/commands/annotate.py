@@ -1,0 +1,21 @@
+"""`mimecurate annotate`: label clips with Label Studio."""
+
+from __future__ import annotations
+
+from mimecurate.commands.lazy_group import LazyGroup
+
+command = LazyGroup(
+    "annotate",
+    package="mimecurate.commands",
+    prefix="annotate_",
+    commands={},
+    short_help="Label clips with Label Studio, and settle disagreements.",
+    help="""Label clips with Label Studio, and settle disagreements.
+
+    \b
+    Example:
+      mimecurate annotate serve               a local server for the team
+      mimecurate annotate push --overlap 2    two answers for every clip
+      mimecurate annotate pull --watch        keep what they say
+    """,
+)
