@@ -71,7 +71,7 @@ def compare(address: str, media: Path, rounds: int) -> None:
         size = (media / f"{name}.mp4").stat().st_size
         print(f"\n{name}: {size / 1e6:.1f} MB, needed for the clip: {needed / 1e6:.2f} MB")
         url = f"{address}/{name}.mp4"
-        costs = {method: cost_of(method, url, address, rounds) for method in METHODS}
+        costs = costs_of(url, address, rounds)
         ours = costs["mimecurate smart"]
         print(f"{'method':34} {'CPU s':>7} {'MB':>7} {'CPU x':>7} {'bytes x':>7}")
         for method, (cpu_s, sent) in costs.items():
@@ -80,14 +80,18 @@ def compare(address: str, media: Path, rounds: int) -> None:
         print(f"bytes over what is needed: {ours[1] / needed:.3f} x")
 
 
-def cost_of(method: str, url: str, address: str, rounds: int) -> tuple[float, float]:
-    """Return the median CPU seconds and bytes of a method."""
-    cpu_s, sent = [], []
+def costs_of(url: str, address: str, rounds: int) -> dict[str, tuple[float, float]]:
+    """Return the median CPU seconds and bytes of each method; they take turns."""
+    seen: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
     for _ in range(rounds):
-        read_stats(address)
-        cpu_s.append(float(run_method(method, url)["cpu_s"]))
-        sent.append(float(read_stats(address)["bytes_sent"]))
-    return statistics.median(cpu_s), statistics.median(sent)
+        for method, costs in seen.items():
+            read_stats(address)
+            cpu_s = float(run_method(method, url)["cpu_s"])
+            costs.append((cpu_s, float(read_stats(address)["bytes_sent"])))
+    return {
+        method: (statistics.median(c for c, _ in costs), statistics.median(b for _, b in costs))
+        for method, costs in seen.items()
+    }
 
 
 def run_method(method: str, *arguments: str) -> dict[str, Any]:
