@@ -15,7 +15,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mimecurate.cli import COMMANDS, cli
+from mimecurate.cli import Terminated, _terminate, main
+from mimecurate.commands.root import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,7 +59,7 @@ def test_every_command_is_in_the_reference(path: tuple[str, ...]) -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from mimecurate.cli import cli\n"
+        "from mimecurate.commands.root import cli\n"
         "cli.main(['--help'], standalone_mode=False)\n"
         "heavy = {'torch', 'av', 'yt_dlp', 'pandas', 'numpy', 'sqlite_utils', 'rich', 'ray'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
@@ -152,3 +153,54 @@ def test_a_signal_ends_the_program_with_one_line(tmp_path: Path, number: int, st
     assert process.returncode == status
     assert "Traceback" not in err
     assert "what was finished is kept" in err
+
+
+_SIGNALS_WHILE_IMPORTED = """\
+import os, sys
+sys.path.remove(os.path.dirname(__file__))
+os.kill(os.getpid(), {number})
+del sys.modules["click"]
+import click
+sys.modules["click"] = click
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_start_up_ends_the_program_with_one_line(
+    tmp_path: Path, number: int, status: int
+) -> None:
+    (tmp_path / "click.py").write_text(_SIGNALS_WHILE_IMPORTED.format(number=int(number)))
+    done = subprocess.run(
+        [sys.executable, "-m", "mimecurate", "config"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("what was finished is kept")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_library_that_wraps_a_signal_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr("mimecurate.cli._load", lambda: run)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "stopped; what was finished is kept\n"
+
+
+def test_the_handler_of_sigterm_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Terminated):
+        _terminate(signal.SIGTERM, None)
+    assert capsys.readouterr() == ("", "")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from mimecurate.cli import cli
+from mimecurate.commands.root import cli
 from mimecurate.curation.clip_export import Exported, class_folder, export_kinetics
 from mimecurate.curation.clips import ClipFilter, find_clips
 from mimecurate.curation.contact_sheet import contact_sheet, evenly_spaced_frames

@@ -14,7 +14,7 @@ from release_lists import CLASSES, clip, release
 from scoring import write_csv, write_npz, write_parquet
 from testbed import REPOSITORY
 
-from mimecurate.cli import cli
+from mimecurate.commands.root import cli
 from mimecurate.curation.release_edition import load_edition
 from mimecurate.curation.release_export import export_release
 from mimecurate.curation.release_read import load_release
@@ -309,7 +309,7 @@ def test_nothing_heavy_is_imported(folder: Path) -> None:
         "import sys\n"
         "for name in ('pandas', 'statsmodels', 'scipy.stats', 'torch', 'rich'):\n"
         "    sys.modules[name] = None\n"
-        "from mimecurate.cli import cli\n"
+        "from mimecurate.commands.root import cli\n"
         f"cli(['evaluate', {str(folder / 'two.csv')!r}, '--release', 'small@1.0.0',"
         f" '-w', {str(folder)!r}, '--json'])"
     )

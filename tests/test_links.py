@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from release_lists import clip, know, release
 
-from mimecurate.cli import COMMANDS, cli
+from mimecurate.commands.root import COMMANDS, cli
 from mimecurate.curation.links import (
     BLOCKED_IN_A_ROW,
     Evidence,

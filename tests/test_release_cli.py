@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from release_lists import CLASSES, CLIPS, clip, decide, know_classes, release
 
-from mimecurate.cli import COMMANDS, cli
+from mimecurate.commands.root import COMMANDS, cli
 from mimecurate.curation import release_croissant_check
 from mimecurate.curation.loopback import LoopbackServer
 from mimecurate.curation.release_edition import load_edition

@@ -10,10 +10,10 @@ The verbs for notebooks, each loaded when it is first used:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # the program starts here: typing takes longer to import than all else
 if TYPE_CHECKING:
+    from typing import Any
+
     from mimecurate.curation.release_read import load_release
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.evaluation.frames import evaluate
@@ -34,4 +34,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mimecurate' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)
