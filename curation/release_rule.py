@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 
     from sqlite_utils import Database
 
@@ -98,15 +99,37 @@ def _flag(answers: Iterable[str | None]) -> str | None:
     return (majority(given) or "unsure") if given else None
 
 
-def votes_by_clip(db: Database) -> Iterator[tuple[str, list[Vote]]]:
+def votes_by_clip(
+    db: Database,
+    *,
+    rounds: Collection[str] = (),
+    annotators: Collection[str] = (),
+    exclude: Collection[str] = (),
+) -> Iterator[tuple[str, list[Vote]]]:
     """Read the latest current annotation of each annotator, clip by clip.
 
-    Skipped clips are no votes.
+    Skipped clips are no votes, nor is what was said in a round of adjudication, where people saw
+    the answers of others.
+
+    Args:
+        db: the workspace's database.
+        rounds: only what was said in these; empty: in all.
+        annotators: only what these said; empty: all.
+        exclude: nothing that these said.
     """
     rows = db.execute(
         "SELECT clip_id, annotator, verdict, label, mime_artist, object_relevant, scene_relevant, "
         "start_ms, end_ms FROM current_annotations WHERE skipped = 0 AND verdict IS NOT NULL "
-        "ORDER BY clip_id, at, annotation_id"
+        "AND round NOT IN (SELECT round FROM rounds WHERE kind = 'adjudication') "
+        "AND (:rounds = '[]' OR round IN (SELECT value FROM json_each(:rounds))) "
+        "AND (:annotators = '[]' OR annotator IN (SELECT value FROM json_each(:annotators))) "
+        "AND annotator NOT IN (SELECT value FROM json_each(:exclude)) "
+        "ORDER BY clip_id, at, annotation_id",
+        {
+            "rounds": json.dumps(sorted(rounds)),
+            "annotators": json.dumps(sorted(annotators)),
+            "exclude": json.dumps(sorted(exclude)),
+        },
     )
     for clip_id, group in groupby(rows, key=itemgetter(0)):
         latest: dict[str, Vote] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -84,17 +84,18 @@ def mean_statistic(
 
 
 def bootstrap(
-    statistics: Sequence[Statistic],
+    statistics: Sequence[Callable[[NDArray[np.float32]], NDArray[Any]]],
     num_videos: int,
     *,
     resamples: int,
     seed: int,
     on_progress: Callable[[int], None] | None = None,
-) -> list[NDArray[np.float32]]:
+) -> list[NDArray[Any]]:
     """Compute statistics on the same resamples of the source videos.
 
     Args:
-        statistics: what to compute.
+        statistics: each gives its values, the resamples along the last axis, of a block of
+            ``(videos, resamples)`` weights.
         num_videos: how many videos there are; each resample draws as many, with replacement.
         resamples: how many times.
         seed: of the random generator; the same seed gives the same draws on any machine.
@@ -109,7 +110,7 @@ def bootstrap(
     widths = [min(width, resamples - first) for first in range(0, resamples, width)]
     seeds = np.random.SeedSequence(seed).spawn(len(widths))
 
-    def block(place: int) -> list[NDArray[np.float32]]:
+    def block(place: int) -> list[NDArray[Any]]:
         weights = _weights(num_videos, widths[place], np.random.default_rng(seeds[place]))
         return [statistic(weights) for statistic in statistics]
 
