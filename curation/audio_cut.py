@@ -16,6 +16,7 @@ from av.error import FFmpegError
 
 from mimecurate.curation.cut_decode import corrupt_if_broken
 from mimecurate.curation.media_source import seek_to
+from mimecurate.curation.open_container import demux
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _packets(
 ) -> Iterator[Packet[AudioStream]]:
     with corrupt_if_broken("the sound"):
         seek_to(source, max(Fraction(0), start - _LEAD_S))
-        for packet in source.container.demux(_audio_of(source)):
+        for packet in demux(source.container, _audio_of(source)):
             check_stopped()
             if packet.size:
                 yield packet

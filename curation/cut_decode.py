@@ -10,7 +10,7 @@ from av.error import EOFError as StreamEndError
 from av.error import FFmpegError
 
 from mimecurate.curation.media_source import seek_to
-from mimecurate.curation.open_container import tick_of
+from mimecurate.curation.open_container import demux, tick_of
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def packets_from(source: MediaSource, tick: int) -> Iterator[VideoPacket]:
     """
     with corrupt_if_broken("the video"):
         seek_to(source, tick * tick_of(source.video) - source.video_origin)
-        packets = (packet for packet in source.container.demux(source.video) if packet.size)
+        packets = (packet for packet in demux(source.container, source.video) if packet.size)
         yield from dropwhile(lambda packet: not packet.is_keyframe, packets)
 
 

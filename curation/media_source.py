@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from math import ceil, floor
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from mimecurate.curation.media_view import open_first, open_fragments, survey_me
 from mimecurate.curation.mp4_layout import Mp4Layout
 from mimecurate.curation.open_container import (
     declared_duration,
+    demux,
     find_audio,
     find_video,
     first_frame_time,
@@ -343,19 +345,26 @@ def _seek(source: MediaSource, target: int) -> None:
 def _next_key(source: MediaSource, wanted: int) -> _Key | None:
     """Read to the next key frame, if one comes before a packet later than ``wanted``."""
     try:
-        for before, packet in enumerate(source.container.demux(_main_stream(source))):
+        for before, packet in enumerate(demux(source.container, _main_stream(source))):
             is_past = packet.dts is not None and packet.dts > wanted
             if is_past or before >= _MAX_PACKETS_TO_KEY:
                 break
             shown = packet.pts if packet.pts is not None else packet.dts
             if packet.is_keyframe and shown is not None:
                 return _Key(before, shown, packet.dts if packet.dts is not None else shown)
-    except (FFmpegError, IndexError) as error:  # PyAV's, where streams appear late
-        raise ClipError(Reason.CORRUPT, f"{source._view.name}: can't be read: {error}") from error
+    except FFmpegError as error:
+        raise ClipError(
+            Reason.CORRUPT, f"{source._view.name}: can't be read: {error.strerror}"
+        ) from error
     return None
 
 
 def _skip_packets(source: MediaSource, count: int) -> None:
-    packets = source.container.demux(_main_stream(source))
-    for _ in range(count):
-        next(packets)
+    packets = demux(source.container, _main_stream(source))
+    try:
+        for _ in islice(packets, count):
+            pass
+    except FFmpegError as error:
+        raise ClipError(
+            Reason.CORRUPT, f"{source._view.name}: can't be read: {error.strerror}"
+        ) from error

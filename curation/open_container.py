@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import av
 from av.error import FFmpegError
@@ -14,14 +14,18 @@ from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Iterator
     from typing import BinaryIO
 
+    from av import Packet
     from av.audio.codeccontext import AudioCodecContext
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
+
+AnyStream = TypeVar("AnyStream", bound="Stream")
 
 MAX_PIXELS = 8192 * 8192
 _PICTURES = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -103,6 +107,20 @@ def is_understood(stream: Stream, *, by_header: bool) -> bool:
     return True
 
 
+def demux(container: InputContainer, stream: AnyStream) -> Iterator[Packet[AnyStream]]:
+    """Yield a stream's packets, in the file's order, to its end.
+
+    Raises:
+        FFmpegError: a packet can't be read.
+    """
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        # PyAV 18 has read all of them: where a stream appeared that wasn't there on opening (TS,
+        # FLV), it looks for that one's place in a list that is too short before it ends.
+        return
+
+
 def first_frame_time(container: InputContainer, stream: Stream) -> Fraction:
     """When the first frame of a stream is shown, in seconds of the file's clock.
 
@@ -114,7 +132,7 @@ def first_frame_time(container: InputContainer, stream: Stream) -> Fraction:
     tick = tick_of(stream)
     if stream.start_time is not None:
         return stream.start_time * tick
-    packets = (p for p in container.demux(stream) if p.size and not p.is_discard)
+    packets = (p for p in demux(container, stream) if p.size and not p.is_discard)
     times = (p.pts if p.pts is not None else p.dts for p in islice(packets, _REORDERED_FRAMES))
     try:
         first = min((time for time in times if time is not None), default=None)
