@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import av
 from PIL import Image, ImageDraw, ImageFont
 
-from mimecurate.errors import ClipError, Reason
+from mimecurate.errors import ClipError, Reason, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +30,8 @@ def evenly_spaced_frames(path: Path, count: int, *, height: int) -> list[Image.I
     """
     try:
         with av.open(str(path), format="mp4") as container:
+            if not container.streams.video:
+                raise ClipError(Reason.CORRUPT, f"{path.name}: has no video stream")
             stream = container.streams.video[0]
             pixel_aspect = float(stream.sample_aspect_ratio or 1)
             total = stream.frames or sum(1 for p in container.demux(stream) if p.size)
@@ -41,8 +43,8 @@ def evenly_spaced_frames(path: Path, count: int, *, height: int) -> list[Image.I
                     pictures.append(_scaled(frame, pixel_aspect, height))
                 if len(pictures) == count:
                     break
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise ClipError(Reason.CORRUPT, f"{path.name}: {error}") from error
+    except (av.FFmpegError, OSError) as error:
+        raise ClipError(Reason.CORRUPT, f"{path.name}: {plain_words(error)}") from error
     if not pictures:
         raise ClipError(Reason.CORRUPT, f"{path.name}: no frame could be decoded")
     return pictures + pictures[-1:] * (count - len(pictures))

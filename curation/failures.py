@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from mimecurate.curation.network_guard import ForbiddenAddressError
-from mimecurate.errors import ClipError, Reason
+from mimecurate.errors import ClipError, Reason, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +143,7 @@ def classify(error: BaseException, warnings: Sequence[str] = ()) -> ClipError:
         if isinstance(link, ForbiddenAddressError):
             return ClipError(Reason.UNSUPPORTED, clean_message(str(link)))
         if isinstance(link, OSError) and link.errno in _NO_ROOM:
-            return ClipError(Reason.DISK_FULL, clean_message(str(link)))
+            return ClipError(Reason.DISK_FULL, clean_message(plain_words(link)))
     return _by_class(chain) or _by_message(chain, warnings)
 
 
@@ -232,7 +232,7 @@ def _of_transport(chain: Sequence[BaseException]) -> ClipError:
         if isinstance(link, socket.gaierror):
             return ClipError(Reason.NETWORK, clean_message(f"name resolution: {link.strerror}"))
     root = chain[-1]
-    text = clean_message(str(root)) or type(root).__name__
+    text = clean_message(plain_words(root)) or type(root).__name__
     timed_out = any(isinstance(e, TimeoutError) or "Timeout" in type(e).__name__ for e in chain)
     return ClipError(Reason.TIMEOUT if timed_out else Reason.NETWORK, text)
 

@@ -19,7 +19,7 @@ from mimecurate.curation.media_source import prefetch
 from mimecurate.curation.media_store import media_path, publish, unfinished_path
 from mimecurate.curation.open_video import open_video
 from mimecurate.curation.verify import verify_clip
-from mimecurate.errors import ClipError, Reason
+from mimecurate.errors import ClipError, Reason, plain_words
 from mimecurate.schemas.ids import clip_id
 
 if TYPE_CHECKING:
@@ -203,5 +203,5 @@ def _failure(job: VideoJob, clip: ClipJob, error: ClipError | OSError) -> ClipRe
         clip.start_ms,
         clip.end_ms,
         reason=reason,
-        message=str(error),
+        message=plain_words(error),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mimecurate.curation import engine
 from mimecurate.curation.clips import ClipFilter, find_clips
 from mimecurate.curation.verify import verify_clip
-from mimecurate.errors import ClipError, Reason, WorkspaceError
+from mimecurate.errors import ClipError, Reason, WorkspaceError, plain_words
 from mimecurate.schemas.database import now
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def recheck_clips(
         for outcome in engine.map(check, clips, workers=workers):
             clip, problem = outcome.item, outcome.value
             if outcome.error is not None:
-                yield Recheck(str(clip["clip_id"]), f"could not be checked: {outcome.error}")
+                yield Recheck(
+                    str(clip["clip_id"]), f"could not be checked: {plain_words(outcome.error)}"
+                )
                 continue
             if problem:
                 run_id = run_id or _start_run(workspace)

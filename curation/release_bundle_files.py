@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from mimecurate.errors import InvalidInputError, Problem
+from mimecurate.errors import InvalidInputError, Problem, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,9 @@ def open_bundle(path: Path) -> Iterator[BundleFiles]:
         raise InvalidInputError(str(path), error.problems) from error
     except _READ_ERRORS as error:
         hint = "give the folder or the .zip of an exported release"
-        raise InvalidInputError(str(path), [Problem(f"can't be read: {error}")], hint) from error
+        raise InvalidInputError(
+            str(path), [Problem(f"can't be read: {plain_words(error)}")], hint
+        ) from error
 
 
 class _Refused(Exception):

@@ -9,7 +9,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from mimecurate.errors import InvalidInputError, Problem
+from mimecurate.errors import InvalidInputError, Problem, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +90,9 @@ def read_card(path: Path) -> Card:
     try:
         document = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise InvalidInputError(str(path), [Problem(f"can't be read: {error}")]) from error
+        raise InvalidInputError(
+            str(path), [Problem(f"can't be read: {plain_words(error)}")]
+        ) from error
     if problems := [Problem(message) for message in _card_problems(document)]:
         hint = f"a card may have: {', '.join(FIELDS)}, keywords and [[authors]]"
         raise InvalidInputError(str(path), problems, hint)

@@ -14,7 +14,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mimecurate.errors import SettingError
+from mimecurate.errors import SettingError, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,7 +253,7 @@ def _load(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: can't be read: {error}") from error
+        raise SettingError(f"{path}: can't be read: {plain_words(error)}") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

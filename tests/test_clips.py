@@ -256,7 +256,34 @@ def test_show_writes_a_png_where_there_is_no_terminal(
     assert status == 0
     assert (tmp_path / "sheet").read_bytes()[:4] == b"\x89PNG"
     assert "archery" in out
-    assert run(space, "clips", "show", "nope")[0] == 1
+    status, _, err = run(space, "clips", "show", "nope", "nor-this")
+    assert (status, "no clip 'nope', 'nor-this'" in err, "mimecurate clips list" in err) == (
+        1,
+        1,
+        1,
+    )
+
+
+def test_what_the_system_says_is_said_without_numbers(
+    space: Workspace, sample: SampleMaker, tmp_path: Path
+) -> None:
+    gone, odd, _ = (add(space, v, 0, 2000, media=sample(SPEC).path) for v in "abc")
+    (space.root / media_path(gone)).unlink()
+    (space.root / media_path(odd)).unlink()
+    (space.root / media_path(odd)).mkdir()
+    status, _, err = run(space, "clips", "show", gone, "--png", str(tmp_path / "sheet"))
+    assert (status, err) == (1, f"Error: {gone}.mp4: No such file or directory\n")
+    status, _, err = run(space, "clips", "verify", "--fast")
+    assert (status, f"{odd}: could not be checked: Is a directory" in err) == (3, True)
+
+
+def test_numbers_of_one_are_singular(space: Workspace, sample: SampleMaker) -> None:
+    add(space, "a", 0, 2000, media=sample(SPEC).path)
+    assert "1 clip\n" in run(space, "clips", "list")[2]
+    assert "1 of 1 clip is whole" in run(space, "clips", "verify")[2]
+    assert "0 pairs among 1 clip\n" in run(space, "clips", "duplicates")[2]
+    out = str(space.root / "out")
+    assert "1 clip laid out" in run(space, "clips", "export", "--out", out)[2]
 
 
 def test_a_file_s_checksum(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def _json(result: Result) -> dict[str, Any]:
     return document
 
 
+def test_show_without_a_release_lists_what_there_is(run: Callable[..., Result], root: Path) -> None:
+    listed = run("list", "-w", root)
+    assert run("show", "-w", root).stdout == listed.stdout
+    assert "1.0.0" in listed.stdout
+    assert _json(run("show", "-w", root, "--json")) == _json(run("list", "-w", root, "--json"))
+
+
 def test_show_has_the_keys_of_the_interface(run: Callable[..., Result], root: Path) -> None:
     shown = _json(run("show", "m@1.0.0", "-w", root, "--json"))
     assert [*shown][:6] == ["name", "version", "digest", "parent", "created", "status"]

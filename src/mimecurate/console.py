@@ -57,6 +57,19 @@ def printable(text: str) -> str:
     )
 
 
+def counted(count: int, thing: str) -> str:
+    """Write a number and the name of what was counted, in the plural if need be.
+
+    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class"), counted(2, "entry")
+    ('1 clip', '1,200 clips', '0 classes', '2 entries')
+    """
+    if count != 1:
+        if thing.endswith("y"):
+            thing = thing[:-1] + "ie"
+        thing += "es" if thing.endswith("s") else "s"
+    return f"{count:,} {thing}"
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table on stdout, as wide as the terminal; numbers to the right."""
     from rich.console import Console

@@ -26,6 +26,15 @@ class MimecurateError(Exception):
     """Could not be done. The message names the thing, its value and what would do."""
 
 
+def plain_words(error: BaseException) -> str:
+    """Say what the system or libav says, without its number and the path.
+
+    >>> plain_words(OSError(13, "Permission denied", "/clips/a.mp4"))
+    'Permission denied'
+    """
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a file: where, and what."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_csv, print_json, print_table, progress, say
+from mimecurate.console import counted, print_csv, print_json, print_table, progress, say
 from mimecurate.errors import MimecurateError, Reason
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def list_(
             )
             rows = [[clip[c] for c in columns] for clip in clips]
             print_table(columns, rows)
-            say(f"{len(rows):,} clips")
+            say(counted(len(rows), "clip"))
 
 
 @command.command("show")
@@ -140,7 +140,7 @@ def show(
             print_json(clips)
             return
         if not clips:
-            raise MimecurateError("no such clip; see `mimecurate clips list`")
+            raise MimecurateError(_nothing_found(clip_ids))
         if len(clips) == 1:
             print_table(
                 ["what", "value"], [[k, v] for k, v in clips[0].items() if v not in {None, ""}]
@@ -198,7 +198,8 @@ def verify(
         problems = [{"clip_id": r.clip_id, "problem": r.problem} for r in bad]
         print_json({"checked": checked, "whole": checked - len(bad), "problems": problems})
     else:
-        say(f"{checked - len(bad):,} of {checked:,} clips are whole")
+        are = "is" if checked == 1 else "are"
+        say(f"{checked - len(bad):,} of {counted(checked, 'clip')} {are} whole")
     ctx.exit(3 if bad else 0)
 
 
@@ -243,7 +244,7 @@ def duplicates(workspace: Path, max_distance: int, as_json: bool) -> None:
         return
     columns = ("first", "second", "kind", "distance", "same_video")
     print_table(columns, [[getattr(pair, c) for c in columns] for pair in pairs])
-    say(f"{len(pairs):,} pairs among {total:,} clips")
+    say(f"{counted(len(pairs), 'pair')} among {counted(total, 'clip')}")
 
 
 @command.command("export")
@@ -289,7 +290,7 @@ def export(
         numbers = {"linked": done.made, "present": done.there, "problems": list(done.problems)}
         print_json({"out": str(out), **numbers})
     else:
-        say(f"{done.made:,} clips laid out in {out}, {done.there:,} were there already")
+        say(f"{counted(done.made, 'clip')} laid out in {out}, {done.there:,} there already")
     ctx.exit(3 if done.problems else 0)
 
 
@@ -305,6 +306,16 @@ def _filter(
         split=wanted["wanted_split"],
         video_id=wanted["wanted_video"],
         clip_ids=clip_ids,
+    )
+
+
+def _nothing_found(clip_ids: tuple[str, ...]) -> str:
+    if not clip_ids:
+        return "no clip is like that; `mimecurate clips list` lists those there are"
+    names = ", ".join(map(repr, clip_ids))
+    return (
+        f"no clip {names}: an id is VIDEO_START_END, such as 0zFbEjoGlhc_000006_000010; "
+        "`mimecurate clips list` lists those there are"
     )
 
 

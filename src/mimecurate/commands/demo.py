@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimecurate.console import progress, say
+from mimecurate.console import counted, progress, say
 
 if TYPE_CHECKING:
     from mimecurate.curation.demo_films import Film
@@ -120,7 +120,7 @@ def _show_clips(workspace: Workspace, films: tuple[Film, ...]) -> None:
     sheet.save(target)
     if sys.stdout.isatty():
         draw_in_terminal(sheet.crop((0, 0, sheet.width, sheet.height // 4)))
-    say(f"{target}: {len(seen)} clips, eight frames each")
+    say(f"{target}: {counted(len(seen), 'clip')}, eight frames each")
 
 
 def _release(workspace: Workspace, films: tuple[Film, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import counted, print_json, print_table, progress, say
 from mimecurate.errors import Reason
 
 if TYPE_CHECKING:
@@ -99,19 +99,19 @@ def show_doubts(plan: Plan) -> None:
     for problem in plan.problems:
         say(f"left out: {problem}")
     if plan.duplicates:
-        say(f"{plan.duplicates:,} lines repeat an earlier one; merged")
+        say(f"{counted(plan.duplicates, 'line')} merged: the same clip as an earlier one")
     if plan.withdrawn:
-        say(f"{plan.withdrawn:,} clips were withdrawn from a release; left out")
+        say(f"{counted(plan.withdrawn, 'clip')} left out: withdrawn from a release")
 
 
 def plan_line(plan: Plan) -> str:
     """Sum up a plan in one line."""
-    parts = [f"{plan.clips:,} clips of {plan.videos:,} videos"]
+    parts = [f"{counted(plan.clips, 'clip')} of {counted(plan.videos, 'video')}"]
     if plan.present:
         parts.append(f"{plan.present:,} there already")
     if plan.failed_before:
         parts.append(f"{plan.failed_before:,} failed for good before (--retry-failed asks again)")
-    parts.append(f"{plan.to_fetch:,} to fetch from {plan.to_fetch_videos:,} videos")
+    parts.append(f"{plan.to_fetch:,} to fetch from {counted(plan.to_fetch_videos, 'video')}")
     return "; ".join(parts)
 
 
@@ -148,8 +148,8 @@ def show_report(report: FetchReport) -> None:
     print_table(["outcome", "clips", "what would help"], rows)
     rate = f", {report.fetched / report.seconds:.1f} clips/s" if report.fetched else ""
     say(
-        f"{report.requested:,} clips asked for, {size_text(report.bytes_downloaded)} downloaded "
-        f"in {report.seconds:.1f} s{rate}"
+        f"{counted(report.requested, 'clip')} asked for, "
+        f"{size_text(report.bytes_downloaded)} downloaded in {report.seconds:.1f} s{rate}"
     )
     if report.failed:
         say("each failure with the source's own words: mimecurate clips list --status failed")

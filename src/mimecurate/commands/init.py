@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mimecurate.console import say
+from mimecurate.console import counted, say
 
 
 @click.command("init")
@@ -42,5 +42,5 @@ def command(directory: Path, classes: Path | None) -> None:
         total = workspace.db["classes"].count
     say(
         f"workspace ready in {directory}: mimecurate.db, clips/, {SETTINGS_FILE}, metadata.yaml; "
-        f"{total} classes"
+        f"{counted(total, 'class')}"
     )

@@ -13,7 +13,7 @@ from mimecurate.commands.options import (
     setting_options,
     workspace_option,
 )
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import counted, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,9 +97,9 @@ def check(
 
 def _say_run(run: LinkCheck) -> None:
     if run.not_asked:
-        say(f"the site refuses us: {run.not_asked:,} videos were not asked; run again later")
+        say(f"the site refuses us: {counted(run.not_asked, 'video')} not asked; run again later")
     answers = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(run.outcomes.items()))
-    say(f"asked for {run.asked:,} videos ({answers}); {run.skipped:,} have a fresh answer")
+    say(f"asked for {counted(run.asked, 'video')} ({answers}); fresh answers: {run.skipped:,}")
 
 
 def _as_json(

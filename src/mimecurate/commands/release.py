@@ -9,7 +9,7 @@ import click
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.commands.release_publish import check, export, rehydrate, withdraw, working
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import counted, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from mimecurate.console import Progress
@@ -258,11 +258,14 @@ def list_(name: str | None, workspace: Path, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("release", metavar="R")
+@click.argument("release", metavar="[R]", required=False)
 @workspace_option
 @json_option
-def show(release: str, workspace: Path, as_json: bool) -> None:
+@click.pass_context
+def show(ctx: click.Context, release: str | None, workspace: Path, as_json: bool) -> None:
     """Show what is in a release: NAME@VERSION, or the path of an exported one.
+
+    Without R, list the releases of the workspace.
 
     \b
     Example:
@@ -270,6 +273,9 @@ def show(release: str, workspace: Path, as_json: bool) -> None:
     """
     from mimecurate.curation.release_edition import show_any
 
+    if release is None:
+        ctx.invoke(list_, name=None, workspace=workspace, as_json=as_json)
+        return
     shown = show_any(release, workspace)
     if as_json:
         print_json(shown)
@@ -316,7 +322,8 @@ def _show_diff(found: ReleaseDiff) -> None:
     for what in ("added", "removed", "changed"):
         rows += [(f"class {what}", name, "", "") for name in getattr(found, f"classes_{what}")]
     print_table(["change", "what", "from", "to"], rows)
-    say(f"{found.a} and {found.b}: {found.same:,} clips are the same, {len(rows):,} differences")
+    differences = counted(len(rows), "difference")
+    say(f"{found.a} and {found.b}: {counted(found.same, 'clip')} the same, {differences}")
     if found.proposed and rows:
         say(f"a {found.change.name} change: after {found.a} comes {found.proposed}")
 

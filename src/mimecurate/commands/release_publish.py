@@ -14,7 +14,7 @@ from mimecurate.commands.options import (
     setting_options,
     workspace_option,
 )
-from mimecurate.console import print_json, print_table, say
+from mimecurate.console import counted, print_json, print_table, say
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -87,7 +87,7 @@ def withdraw(
                 "also_listed_by": list(done.also_listed_by),
             }
         )
-    say(f"{done.clips:,} clips withdrawn, {done.files_removed:,} files deleted")
+    say(f"{counted(done.clips, 'clip')} withdrawn, {counted(done.files_removed, 'file')} deleted")
     say(f"frozen: {done.reference}" if done.reference else "the latest release lists none of them")
     for other in done.also_listed_by:
         say(f"{other} lists some of them too: mimecurate release withdraw {other.split('@')[0]} …")
@@ -124,7 +124,7 @@ def export(release: str, format_: str, out: Path, workspace: Path, as_json: bool
         done = export_release(load_edition(release, workspace), format_, out)
     for notice in done.notices:
         say(f"note: {notice}")
-    say(f"wrote {done.path}: {done.files:,} files, {done.bytes:,} bytes")
+    say(f"wrote {done.path}: {counted(done.files, 'file')}, {counted(done.bytes, 'byte')}")
     if as_json:
         print_json(
             {
@@ -166,7 +166,7 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
         ctx.exit(1)
     for part in found.not_checked:
         say(f"not checked: {part}")
-    say(f"{found.reference} is whole: {found.clips:,} clips, {found.withheld:,} withheld")
+    say(f"{found.reference} is whole: {counted(found.clips, 'clip')}, {found.withheld:,} withheld")
     if as_json:
         name, _, version = found.reference.partition("@")
         print_json(
@@ -299,5 +299,7 @@ def _show_report(report: Rehydration) -> None:
         say(f"missing: {clip.clip_id}: {clip.reason} {clip.message}".rstrip())
     if len(report.missing) > _MOST_SHOWN:
         say(f"missing: and {len(report.missing) - _MOST_SHOWN:,} more; --json or --html lists all")
-    say(f"{report.present:,} of {report.clips:,} clips of {report.reference} are here")
+    are = "is" if report.clips == 1 else "are"
+    of = f"{report.present:,} of {counted(report.clips, 'clip')}"
+    say(f"{of} of {report.reference} {are} here")
     say(f"cite: {report.reference} {report.digest}, present {report.present_digest}")
