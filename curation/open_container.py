@@ -113,8 +113,9 @@ def demux(container: InputContainer, stream: AnyStream) -> Iterator[Packet[AnySt
     Raises:
         FFmpegError: a packet can't be read.
     """
+    packets = cast("Iterator[Packet[AnyStream]]", container.demux(stream))
     try:
-        yield from container.demux(stream)
+        yield from packets
     except IndexError:
         # PyAV 18 has read all of them: where a stream appeared that wasn't there on opening (TS,
         # FLV), it looks for that one's place in a list that is too short before it ends.

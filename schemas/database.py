@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 BUSY_TIMEOUT_MS = 30_000
+APPLICATION_ID = int.from_bytes(b"MIME")
+"""In the file's header: what `file` and other tools tell the program by that a database is of."""
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
@@ -27,17 +29,20 @@ def open_database(path: Path) -> Database:
 
     Raises:
         NewerDatabaseError: a later version of mimecurate made it.
-        WorkspaceError: it is no database, can't be opened, or SQLite is too old.
+        WorkspaceError: it is no database or another program's, can't be opened, or SQLite is too
+            old. The file is as it was then.
     """
     database_class, migrations = _sqlite_utils()
     try:
         db = database_class(path)
-        _configure(db)
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        _refuse_foreign(db, path)
         _refuse_newer(db, path)
+        _configure(db)
         if migrations.pending(db):
             migrations.apply(db)
     except sqlite3.DatabaseError as error:
-        raise WorkspaceError(f"{path}: {error}; is it a mimecurate database?") from error
+        raise WorkspaceError(_trouble(path, error)) from error
     return db
 
 
@@ -45,7 +50,8 @@ def open_database_read_only(path: Path) -> Database:
     """Open an existing database for reading alone; never waits for a writer.
 
     Raises:
-        WorkspaceError: it doesn't exist, is no database, or a migration is still to be applied.
+        WorkspaceError: it doesn't exist, is no database or another program's, or a migration is
+            still to be applied.
     """
     database_class, migrations = _sqlite_utils()
     if not path.is_file():
@@ -54,10 +60,12 @@ def open_database_read_only(path: Path) -> Database:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         db = database_class(connection)
         db.execute("PRAGMA query_only = ON")
+        if not _refuse_foreign(db, path):
+            raise WorkspaceError(f"{path}: is empty; `mimecurate init` makes a workspace of it")
         _refuse_newer(db, path)
         pending = migrations.pending(db)
     except sqlite3.DatabaseError as error:
-        raise WorkspaceError(f"{path}: {error}; is it a mimecurate database?") from error
+        raise WorkspaceError(_trouble(path, error)) from error
     if pending:
         raise WorkspaceError(f"{path}: made by an older mimecurate; any writing command updates it")
     return db
@@ -91,6 +99,12 @@ def _sqlite_utils() -> tuple[type[Database], Migrations]:
     return Database, migrations
 
 
+def _trouble(path: Path, error: sqlite3.DatabaseError) -> str:
+    if "not a database" in str(error):
+        return f"{path}: is no SQLite database, so not a workspace's; choose another folder"
+    return f"{path}: {error}"
+
+
 def _check_sqlite() -> None:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise WorkspaceError(
@@ -99,11 +113,34 @@ def _check_sqlite() -> None:
 
 
 def _configure(db: Database) -> None:
-    db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    if db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA recursive_triggers = ON")
+
+
+def _refuse_foreign(db: Database, path: Path) -> bool:
+    """Tell what a database is of by its application id; early ones of ours have none, but tables.
+
+    Returns:
+        Whether anything is in it.
+
+    Raises:
+        WorkspaceError: another program made it.
+    """
+    _, migrations = _sqlite_utils()
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    names = db.table_names()
+    is_ours = application_id == APPLICATION_ID or bool(migrations.applied(db))
+    if not is_ours and (application_id or names):
+        held = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        raise WorkspaceError(
+            f"{path}: an SQLite database of another program (application id {application_id}; "
+            f"tables: {held or 'none'}), not a workspace of mimecurate's; choose another folder"
+        )
+    return bool(names)
 
 
 def _refuse_newer(db: Database, path: Path) -> None:
