@@ -15,6 +15,8 @@ from testbed import REPOSITORY, SampleMaker, need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from label_studio import LabelStudio
+
     from mimecurate.curation.loopback import LoopbackServer
     from mimecurate.curation.samples import Sample, VideoSpec
 
@@ -86,4 +88,46 @@ def loopback(tmp_path: Path) -> Iterator[LoopbackServer]:
     root = tmp_path / "served"
     root.mkdir()
     with LoopbackServer(root) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def label_studio_template(pytestconfig: pytest.Config) -> Path:
+    """A workspace whose Label Studio ran once and has stopped: a start from a copy is quick.
+
+    Kept in pytest's cache, for the version that is installed: a first start takes half a minute.
+    """
+    from importlib.metadata import version
+
+    from filelock import FileLock
+    from label_studio import running_label_studio
+
+    from mimecurate.annotation.server_process import find_program
+    from mimecurate.errors import MissingExtraError
+
+    try:
+        find_program()
+    except MissingExtraError as error:
+        need("label-studio", False, str(error))
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir(f"label-studio-{version('label-studio')}").absolute()
+    template = folder / "workspace"
+    with FileLock(folder / "lock"):
+        if not (folder / "done").exists():
+            shutil.rmtree(template, ignore_errors=True)
+            with running_label_studio(template):
+                pass
+            (folder / "done").touch()
+    return template
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    label_studio_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LabelStudio]:
+    """A running Label Studio; tests share it, so each makes projects of its own."""
+    from label_studio import running_label_studio
+
+    root = tmp_path_factory.mktemp("label-studio")
+    with running_label_studio(root, label_studio_template) as server:
         yield server

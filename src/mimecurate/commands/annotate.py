@@ -8,7 +8,9 @@ command = LazyGroup(
     "annotate",
     package="mimecurate.commands",
     prefix="annotate_",
-    commands={},
+    commands={
+        "serve": "Run a local Label Studio for the workspace, until Ctrl-C.",
+    },
     short_help="Label clips with Label Studio, and settle disagreements.",
     help="""Label clips with Label Studio, and settle disagreements.
 
