@@ -18,7 +18,7 @@ from mimecurate.schemas.ids import (
     YOUTUBE_ID,
     check_video_id,
     clip_id,
-    video_id_from_url,
+    youtube_id,
     youtube_url,
 )
 from mimecurate.schemas.release import ReleasedClip, check_class_name, check_split
@@ -109,10 +109,7 @@ def _source(name: str, url: object) -> tuple[str, str]:
         return youtube_url(name), name
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ValueError(f"url {str(url)[:80]!r} must be an http(s) link")
-    video_id = video_id_from_url(url)
-    if video_id.startswith("u-"):
-        video_id = check_video_id(name)
-    return url, video_id
+    return url, youtube_id(url) or check_video_id(name)
 
 
 def _segment(segment: object) -> tuple[str, int, int]:

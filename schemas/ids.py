@@ -74,12 +74,15 @@ def youtube_id(url: str) -> str | None:
 def video_id_from_url(url: str) -> str:
     """Make the stable id of a video from its link: YouTube's id, or a name made of a hash.
 
+    The name is the first 16 hexadecimal digits of the link's SHA-256, then ``-url``. The digits
+    come first because media lie in folders named by an id's first two characters.
+
     >>> video_id_from_url("https://www.youtube.com/shorts/0zFbEjoGlhc")
     '0zFbEjoGlhc'
     >>> video_id_from_url("https://example.org/a.mp4")
-    'u-a8b8a42b8ef6ed1c'
+    'a8b8a42b8ef6ed1c-url'
     """
-    return youtube_id(url) or "u-" + hashlib.sha256(url.encode("utf-8")).hexdigest()[:16]
+    return youtube_id(url) or hashlib.sha256(url.encode("utf-8")).hexdigest()[:16] + "-url"
 
 
 def youtube_url(video_id: str) -> str:

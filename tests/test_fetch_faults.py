@@ -166,13 +166,13 @@ def test_killed_again_and_again_it_still_gets_everything(
     workspace = tmp_path / "w"
 
     def after_more_clips(number: int) -> bool:
-        return len(list((workspace / "clips").rglob("u-*.mp4"))) >= number
+        return len(list((workspace / "clips").rglob("*-url_*.mp4"))) >= number
 
     strikes = [lambda n=n: after_more_clips(n) for n in (1, 3, 4, 9, 15, 20)]
     runs = run_until_done(command(workspace, urls, *OPTIONS), [0.4, *strikes], timeout_s=120)
     assert len(runs) >= 5
     assert runs[-1].returncode == 3
     assert everything_in_the_database_is_there(workspace) == 23
-    assert len(list((workspace / "clips").rglob("u-*.mp4"))) == 23
+    assert len(list((workspace / "clips").rglob("*-url_*.mp4"))) == 23
     left = [p for p in (workspace / "clips/.unfinished").iterdir()]
     assert left == []

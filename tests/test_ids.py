@@ -38,7 +38,14 @@ def test_every_spelling_of_a_youtube_link_is_one_video(link: str) -> None:
 )
 def test_what_is_no_youtube_video(link: str) -> None:
     assert youtube_id(link) is None
-    assert video_id_from_url(link).startswith("u-")
+    assert video_id_from_url(link).endswith("-url")
+
+
+def test_ids_made_of_links_spread_over_folders_and_are_no_youtube_ids() -> None:
+    names = {video_id_from_url(f"https://example.org/{n}.mp4") for n in range(1000)}
+    assert len(names) == 1000
+    assert len({name[:2] for name in names}) > 200
+    assert all(check_video_id(name) and len(name) == 20 for name in names)
 
 
 @pytest.mark.parametrize(
