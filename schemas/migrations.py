@@ -364,7 +364,11 @@ def m005_rounds(db: Database) -> None:
 
     A round has one project, or one per annotator where nobody may see another's answer. The round's
     `mark` stands in each project's description, so that an id that a server gave to something else
-    is noticed. `tasks` is what was last seen on the server; what people said is in `annotations`.
+    is noticed. What people said is in `annotations`; what was last seen on the server is in `tasks`,
+    `drafts`, `refusals` (answers that can't be taken over, and tasks that aren't ours: annotation 0)
+    and `deletions` (annotations that are no longer there; what they say stands).
+
+    A decision can be taken back: `retractions`. The one before it on the clip, if any, holds again.
     """
     _execute(
         db,
@@ -394,6 +398,7 @@ def m005_rounds(db: Database) -> None:
             pulled_until TEXT,
             pulled_at TEXT,
             gone_at TEXT,
+            tasks_there INTEGER,
             UNIQUE (server, project_id, round)
         ) STRICT""",
         "CREATE UNIQUE INDEX projects_of_a_round ON projects (round, server, "
@@ -413,4 +418,40 @@ def m005_rounds(db: Database) -> None:
             PRIMARY KEY (project_key, clip_id)
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX tasks_clip ON tasks (clip_id)",
+        "CREATE INDEX tasks_on_server ON tasks (project_key, task_id)",
+        "CREATE INDEX annotations_round ON annotations (round, clip_id)",
+        """CREATE TABLE drafts (
+            project_key INTEGER NOT NULL,
+            clip_id TEXT NOT NULL,
+            annotator TEXT NOT NULL,
+            PRIMARY KEY (project_key, clip_id, annotator),
+            FOREIGN KEY (project_key, clip_id) REFERENCES tasks
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE refusals (
+            project_key INTEGER NOT NULL REFERENCES projects,
+            task_id INTEGER NOT NULL,
+            server_annotation_id INTEGER NOT NULL,
+            clip_id TEXT,
+            annotator TEXT,
+            why TEXT NOT NULL,
+            seen_at TEXT NOT NULL,
+            PRIMARY KEY (project_key, task_id, server_annotation_id)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE deletions (
+            annotation_id INTEGER PRIMARY KEY REFERENCES annotations,
+            noticed_at TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE retractions (
+            decision_id INTEGER PRIMARY KEY REFERENCES decisions,
+            retracted_by TEXT NOT NULL,
+            retracted_at TEXT NOT NULL,
+            why TEXT NOT NULL DEFAULT ''
+        ) STRICT""",
+        *frozen("retractions", "decision_id"),
+        "DROP VIEW current_decisions",
+        """CREATE VIEW current_decisions AS
+            SELECT * FROM decisions WHERE decision_id = (
+                SELECT max(decision_id) FROM decisions AS every
+                WHERE every.clip_id = decisions.clip_id AND NOT EXISTS (
+                    SELECT 1 FROM retractions WHERE decision_id = every.decision_id))""",
     )
