@@ -364,11 +364,9 @@ def m005_rounds(db: Database) -> None:
 
     A round has one project, or one per annotator where nobody may see another's answer. The round's
     `mark` stands in each project's description, so that an id that a server gave to something else
-    is noticed. What people said is in `annotations`; what was last seen on the server is in `tasks`,
-    `drafts`, `refusals` (answers that can't be taken over, and tasks that aren't ours: annotation 0)
-    and `deletions` (annotations that are no longer there; what they say stands).
-
-    A decision can be taken back: `retractions`. The one before it on the clip, if any, holds again.
+    is noticed. What people said is in `annotations`. What was last seen on the server is in `tasks`
+    and `drafts`, in `refusals` (answers that can't be taken over, and with annotation 0 tasks that
+    aren't ours) and in `deletions` (annotations that are no longer there; what they say stands).
     """
     _execute(
         db,
