@@ -11,6 +11,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -88,7 +89,7 @@ def build_screen(classes: Iterable[ScreenClass], *, shows_answers: bool = False)
     """
     ordered = sorted(classes, key=lambda c: (c.name.casefold(), c.name))
     _check_classes(ordered)
-    root = Element("View", className="mc-screen", style="display:flex;gap:20px")
+    root = Element("View", className="mc-screen")
     SubElement(root, "Style").text = STYLE
     _add_clip(SubElement(root, "View", className="mc-clip"), shows_answers=shows_answers)
     _add_questions(SubElement(root, "View", className="mc-questions"), ordered)
@@ -101,7 +102,7 @@ def hash_of(config: str) -> str:
     """Return what names a screen: 16 hexadecimal digits.
 
     >>> hash_of("<View/>")
-    '0da7a2d19dcb2ce0'
+    '22735e1eee21b0ff'
     """
     return hashlib.sha256(config.encode("utf-8")).hexdigest()[:16]
 
@@ -183,7 +184,7 @@ def _check_classes(classes: list[ScreenClass]) -> None:
         raise MimecurateError(
             "there is no class to choose from; name them with: mimecurate init --classes FILE"
         )
-    for first, second in zip(classes, classes[1:], strict=False):
+    for first, second in pairwise(classes):
         if first.name == second.name:
             raise MimecurateError(f"class {first.name!r} is there twice")
     for one in classes:
@@ -198,7 +199,16 @@ def _add_clip(view: Element, *, shows_answers: bool) -> None:
     )  # fmt: skip
     trim = SubElement(view, "TimelineLabels", name="trim", toName=_VIDEO)
     SubElement(trim, "Label", value=TRIM_LABEL, background="#1a7f37", hotkey="t", maxUsages="1")
-    _add_text(view, "To trim: t, then drag along the frames to keep. Backspace takes it back.")
+    _add_text(
+        view,
+        "To trim: t, then drag along the frames to keep. For a long stretch drag over some of it, "
+        "press Alt+. and type its first and last frame. Backspace takes it back.",
+    )
+    _add_text(
+        view,
+        "Shift+Space (or Ctrl+Alt+Space) plays and pauses, Alt+Left and Alt+Right go by frames, "
+        "Ctrl+Enter submits.",
+    )
     _add_html(view, "source", "$source_html")
     if shows_answers:
         _add_html(view, "answers", "$answers_html")
@@ -216,16 +226,28 @@ def _add_questions(view: Element, classes: list[ScreenClass]) -> None:
     for flag, keys in zip(FLAGS, _FLAG_KEYS, strict=True):
         _add_flag(rest, flag, keys)
     SubElement(
-        view, "TextArea", name="note", toName=_VIDEO, rows="2", maxSubmissions="1", editable="true",
-        placeholder="Note (optional)", showSubmitButton="false",
+        view, "TextArea", name="note", toName=_VIDEO, rows="1", maxSubmissions="1", editable="true",
+        placeholder="Note (optional), Enter ends it",
     )  # fmt: skip
 
 
 def _add_label(view: Element, classes: list[ScreenClass]) -> None:
-    SubElement(
-        view, "Filter", name="label_filter", toName="label", hotkey=_FILTER_KEYS, minlength="0",
-        placeholder="/ or f: a part of the class's name, Enter takes the first",
-    )  # fmt: skip
+    """Add the classes, and a field that finds them.
+
+    Keys that answer are dead while somebody types. A field that hides when a class is chosen gives
+    them back at once; from the one that takes its place, Tab goes to an element that is not typed
+    into.
+    """
+    _add_filter(
+        view,
+        "label_filter",
+        "choice-unselected",
+        "/ or f: a part of the class's name; Enter takes the first",
+    )
+    _add_filter(
+        view, "label_other", "choice-selected", "/ or f: another class; Enter takes it, Tab goes on"
+    )
+    _add_html(view, "label_done", '<span tabindex="0"></span>')
     box = SubElement(view, "View", className="mc-classes")
     choices = SubElement(
         box, "Choices", name="label", toName=_VIDEO, choice="single-radio", layout="inline",
@@ -233,6 +255,14 @@ def _add_label(view: Element, classes: list[ScreenClass]) -> None:
     )  # fmt: skip
     for number, one in enumerate(classes):
         SubElement(choices, "Choice", _choice_attributes(number, one))
+
+
+def _add_filter(view: Element, name: str, when: str, placeholder: str) -> None:
+    shown = SubElement(view, "View", visibleWhen=when, whenTagName="label")
+    SubElement(
+        shown, "Filter", name=name, toName="label", hotkey=_FILTER_KEYS, minlength="0",
+        placeholder=placeholder,
+    )  # fmt: skip
 
 
 def _choice_attributes(number: int, one: ScreenClass) -> dict[str, str]:
@@ -267,8 +297,9 @@ def _add_flag(view: Element, flag: FlagDefinition, keys: str) -> None:
 def _add_choices(
     view: Element, name: str, values: tuple[str, ...], keys: str, message: str
 ) -> None:
+    box = SubElement(view, "View", className="mc-answer")
     choices = SubElement(
-        view, "Choices", name=name, toName=_VIDEO, choice="single-radio", layout="inline",
+        box, "Choices", name=name, toName=_VIDEO, choice="single-radio", layout="inline",
         required="true", requiredMessage=message,
     )  # fmt: skip
     for value, key in zip(values, keys, strict=True):
@@ -277,8 +308,9 @@ def _add_choices(
 
 def _add_text(view: Element, text: str) -> None:
     SubElement(
-        view, "Header", value=text, size="5", style="margin:0;font-size:12px;font-weight:400"
-    )
+        view, "Header", value=text, size="5",
+        style="margin:0 0 4px;font-size:12px;font-weight:400;line-height:1.35",
+    )  # fmt: skip
 
 
 def _add_html(view: Element, name: str, value: str) -> None:
