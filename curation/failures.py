@@ -218,6 +218,9 @@ def _by_class(chain: Sequence[BaseException]) -> ClipError | None:
     failure = chain[0] if said is None else said.cause
     if said is None:
         failure = next((e for e in chain if isinstance(e, HTTPError | TransportError)), None)
+    if isinstance(failure, HTTPError) and failure.redirect_loop:
+        words = f"the server redirects without end (HTTP {failure.status})"
+        return ClipError(Reason.OTHER, words)
     if isinstance(failure, HTTPError):
         headers = failure.response.headers
         return classify_status(failure.status, failure.reason or "", headers.get("Retry-After"))

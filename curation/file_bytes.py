@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from mimecurate.errors import ClipError, Reason
+from mimecurate.errors import ClipError, Reason, plain_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ class FileBytes:
         """
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):
-            raise ValueError(f"{path} is not a regular file")
+            raise ValueError("not a regular file")
         self._path = path
         self._size = facts.st_size
         self._received = 0
@@ -51,8 +51,10 @@ class FileBytes:
                 file.seek(start)
                 data = file.read(wanted)
         except OSError as error:
-            raise ClipError(Reason.OTHER, f"{self._path}: {error.strerror}") from error
+            raise ClipError(Reason.OTHER, f"{str(self._path)!r}: {plain_words(error)}") from error
         self._received += len(data)
         if len(data) < wanted:
-            raise ClipError(Reason.CORRUPT, f"{self._path} became shorter while it was being read")
+            raise ClipError(
+                Reason.CORRUPT, f"{str(self._path)!r} became shorter while it was being read"
+            )
         return data

@@ -35,6 +35,7 @@ PROGRESS_BYTES = 64 * 1024
 MAX_WAIT_S = 120.0
 """For a file to become available."""
 
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
@@ -244,7 +245,7 @@ def read_head(downloader: Downloader, file: SourceFile) -> tuple[FileHead, Watch
         wanted = min(wanted, HEAD_BYTES)
     else:
         length = response.headers.get("Content-Length", "")
-        wanted, size = HEAD_BYTES, int(length) if length.isdecimal() else None
+        wanted, size = HEAD_BYTES, int(length) if _LENGTH.fullmatch(length) else None
     data = bytearray()
     while len(data) < wanted and (part := response.read_some(wanted - len(data))):
         data += part

@@ -10,7 +10,7 @@ from mimecurate.curation.retrying import RetryPolicy
 from mimecurate.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mimecurate.curation.network_guard import Zone
@@ -109,6 +109,45 @@ def _check_yt_dlp_option(name: str, value: object) -> None:
         raise SettingError(f"yt-dlp option {name!r} must be a {wanted}, not {value!r}")
     if name == "format" and value == "-":
         raise SettingError("yt-dlp option 'format' must not be '-', which asks on the terminal")
+    if name in _SHAPES and not _SHAPES[name](value):
+        raise SettingError(f"yt-dlp option {name!r} must be {_WANTED[name]}")
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(v, str) for v in values)
+
+
+def _is_header(name: object, value: object) -> bool:
+    both = (name, value)
+    return all(isinstance(text, str) and text.isprintable() for text in both) and bool(name)
+
+
+def _is_extractor_args(value: Any) -> bool:
+    return all(
+        isinstance(site, str)
+        and isinstance(arguments, dict)
+        and all(
+            isinstance(k, str) and (isinstance(v, str) or _are_texts(v))
+            for k, v in arguments.items()
+        )
+        for site, arguments in value.items()
+    )
+
+
+_SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "allowed_extractors": _are_texts,
+        "extractor_args": _is_extractor_args,
+        "format_sort": _are_texts,
+        "http_headers": lambda value: all(_is_header(k, v) for k, v in value.items()),
+    }
+)
+_WANTED: Final = {
+    "allowed_extractors": "a list of texts, such as ['youtube']",
+    "extractor_args": "texts by site and name, such as {'youtube': {'player_client': 'tv,web'}}",
+    "format_sort": "a list of texts, such as ['res:480']",
+    "http_headers": "texts by name, such as {'Referer': 'https://example.org/'}",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ and proxy, by `HttpBytes` or, where there are no byte ranges, whole.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from mimecurate.curation.pacing import Pacer
 from mimecurate.curation.retrying import Retrier
 from mimecurate.curation.source_formats import PROTOCOLS, RANGED_PROTOCOLS
 from mimecurate.curation.source_types import FileHead, Resolved, SourceFile, SourceOptions
-from mimecurate.errors import ClipError, Reason, SettingError
+from mimecurate.errors import ClipError, Reason, SettingError, plain_words
 from mimecurate.schemas.ids import youtube_id, youtube_url
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _local_path(url: str) -> Path | None:
     except ValueError:
         return None
     if parts.scheme.lower() == "file" and parts.netloc in {"", "localhost"}:
-        return Path(unquote(parts.path))
+        return Path(unquote(parts.path, errors="surrogateescape"))
     return Path(url) if not parts.scheme and url and not url.startswith("//") else None
 
 
@@ -213,9 +214,10 @@ def _resolve_file(url: str, path: Path, options: SourceOptions) -> Resolved:
     try:
         size = FileBytes(path).size
     except (OSError, ValueError) as error:
-        raise ClipError(Reason.UNAVAILABLE, f"{url[:80]!r}: {error}") from error
+        raise ClipError(Reason.UNAVAILABLE, f"{url[:80]!r}: {plain_words(error)}") from error
     file = SourceFile(str(path), "file", path.suffix[1:], "file", size=size)
-    return Resolved(url, "file", file, title=path.stem, format_id="file")
+    title = os.fsencode(path.stem).decode("utf-8", "replace")
+    return Resolved(url, "file", file, title=title, format_id="file")
 
 
 def _resolve_once(url: str, downloader: Downloader, work: Work) -> Resolved:

@@ -290,6 +290,26 @@ def test_headers_that_drip_end_too() -> None:
         listener.close()
 
 
+def test_a_length_of_thousands_of_digits_is_no_length() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                length = b"9" * 5000
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")
+                connection.sendall(DATA[: 2 * HEAD_BYTES])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            with pytest.raises(RangesNotSupportedError):
+                open_url(f"http://127.0.0.1:{listener.getsockname()[1]}/a.mp4")
+        finally:
+            thread.join()
+
+
 @pytest.mark.parametrize("date", [False, True])
 def test_retry_after_is_obeyed_by_all(server: LoopbackServer, date: bool) -> None:
     pauses: list[float] = []

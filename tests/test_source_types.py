@@ -57,6 +57,31 @@ def test_values_of_the_wrong_kind(name: str, value: object) -> None:
         SourceOptions(yt_dlp_options={name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("extractor_args", {"youtube": "player_client=web"}),
+        ("extractor_args", {"youtube": ["web"]}),
+        ("extractor_args", {"youtube": {"player_client": 5}}),
+        ("extractor_args", {"youtube": {"player_client": ["web", 5]}}),
+        ("http_headers", {"Referer": 1}),
+        ("http_headers", {"X-Secret\r\nHost": "other.example"}),
+        ("http_headers", {"Referer": "a\r\nHost: b"}),
+        ("format_sort", [1]),
+        ("allowed_extractors", [None]),
+    ],
+)
+def test_values_of_the_wrong_shape_are_refused_with_what_would_do(name: str, value: object) -> None:
+    with pytest.raises(SettingError, match=f"{name}.* such as"):
+        SourceOptions(yt_dlp_options={name: value})
+
+
+def test_values_of_the_right_shape() -> None:
+    arguments = {"youtube": {"player_client": "tv,web", "lang": ["en", "fr"]}}
+    headers = {"Referer": "https://example.org/"}
+    SourceOptions(yt_dlp_options={"extractor_args": arguments, "http_headers": headers})
+
+
 def test_yt_dlp_knows_every_option_that_is_passed_through() -> None:
     from yt_dlp import YoutubeDL
 

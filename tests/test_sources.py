@@ -154,6 +154,32 @@ def test_what_passes_is_asked_again(server: LoopbackServer, name: str, fault: st
     assert resolved.video.url
 
 
+def test_redirects_without_end_are_called_that(server: LoopbackServer) -> None:
+    server.misbehave("a.mp4", "redirect", location=server.url("a.mp4"))
+    error = refused(server.url("a.mp4"))
+    assert (error.reason, str(error)) == (
+        Reason.OTHER,
+        "the server redirects without end (HTTP 302)",
+    )
+
+
+def test_a_path_that_is_no_utf_8(server: LoopbackServer, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    try:
+        path.write_bytes(b"x")
+    except OSError as error:
+        pytest.skip(f"the file system takes no such name: {error}")
+    options = replace(OPTIONS, allow_files=True)
+    resolved = resolve(path.as_uri(), options, Pacer(), never)
+    assert path.as_uri().endswith("/%FF.mp4")
+    assert (resolved.title, resolved.video.size) == ("\ufffd", 1)
+    gone = path.with_name("none-\udcff.mp4").as_uri()
+    with pytest.raises(ClipError) as caught:
+        resolve(gone, options, Pacer(), never)
+    assert str(caught.value).isprintable()
+    assert str(caught.value).endswith("No such file or directory")
+
+
 def test_nobody_listens() -> None:
     error = refused("http://127.0.0.1:1/a.mp4")
     assert (error.reason, str(error)) == (Reason.NETWORK, "Connection refused")
@@ -407,7 +433,6 @@ def test_many_threads_resolve_at_once(server: LoopbackServer) -> None:
         pytest.param(SourceOptions(proxy="gopher://a.example:1"), id="proxy"),
         pytest.param(SourceOptions(proxy="/a/b/c"), id="proxy path"),
         pytest.param(SourceOptions(yt_dlp_options={"format": "best["}), id="format"),
-        pytest.param(SourceOptions(yt_dlp_options={"extractor_args": {"a": 1}}), id="arguments"),
         pytest.param(SourceOptions(yt_dlp_options={"allowed_extractors": ["("]}), id="extractors"),
     ],
 )
