@@ -135,17 +135,6 @@ class Connection:
                 return
             page += 1
 
-    def size_of(self, path: str) -> int | None:
-        """Ask for the first byte of a file as a browser does; returns the file's size, if told.
-
-        Raises:
-            ServerError: it can't be had.
-        """
-        response = self._client.get(self.url + path, headers={"Range": "bytes=0-0"})
-        total = response.headers.get("content-range", "").rpartition("/")[2]
-        size = total or response.headers.get("content-length", "")
-        return int(size) if size.isascii() and size.isdigit() else None
-
     @cached_property
     def sdk(self) -> LabelStudio:
         """Label Studio's own client, over this connection: same token, errors and retries."""

@@ -63,7 +63,7 @@ def metric_statistic(
         num_videos: how many there are.
         sets: for each set, ``(n,)`` which clips are in it.
     """
-    values = [np.ones(len(labels))]
+    values: list[NDArray[np.float64]] = [np.ones(len(labels))]
     for hits in systems:
         values += [hits.top1, hits.top5, hits.reciprocal]
     classes = int(labels.max()) + 1

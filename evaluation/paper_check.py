@@ -26,6 +26,8 @@ from mimecurate.schemas.subsets import SUBSETS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 KNOWN_DIFFERENCES = frozenset({"Table 6, mAP, STGCN"})
 """The printed per-class values average to 20.6; the paper prints 20.7."""
 _WRONG_RANK = 100
@@ -74,14 +76,14 @@ def paper_release() -> Release:
     return Release("mimetics-table-11", "1.0.0", "0" * 64, tuple(clips), classes)
 
 
-def paper_ranks(system: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def paper_ranks(system: str) -> NDArray[np.int64]:
     """Make ranks that have Table 11's top-1 in each class, in the order of `paper_release`."""
     column = SYSTEMS.index(system)
     ranks = []
     for c in TABLE_11:
         right = round(c.clips * c.top1[column] / 100)
         ranks += [1] * right + [_WRONG_RANK] * (c.clips - right)
-    return np.array(ranks)
+    return np.array(ranks, np.int64)
 
 
 def self_check_lines(checks: list[Check]) -> Iterator[str]:
