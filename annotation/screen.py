@@ -44,6 +44,10 @@ KEYMAP = {
 
 Label Studio plays and pauses even while somebody types, so the space alone would be lost to notes.
 """
+_VERDICT_TEXT = (
+    "Yes: it is, or it is another of the classes, and one sees it without being told. "
+    "No: it is none of them. Unplayable: nothing can be seen."
+)
 _VIDEO = "video"
 _FLAG_KEYS = ("qwe", "asd", "zxc")
 _FILTER_KEYS = "/,f"
@@ -217,6 +221,7 @@ def _add_clip(view: Element, *, shows_answers: bool) -> None:
 def _add_questions(view: Element, classes: list[ScreenClass]) -> None:
     SubElement(view, "Header", value="$prompt", size="4", style="margin:0")
     _add_text(view, "$definition")
+    _add_text(view, _VERDICT_TEXT)
     _add_choices(view, "verdict", VERDICTS, "1234", "Say first whether it is the action: 1 to 4")
     rest = SubElement(
         view, "View", visibleWhen="choice-unselected", whenTagName="verdict",
