@@ -57,7 +57,8 @@ class AnnotationStore:
         """Keep what ``project`` says; ``on_change`` is told of each thing that is new."""
         self._db, self._project, self._people, self._on_change = db, project, people, on_change
         self._classes = _classes(db, project.screen)
-        self._origin = f"{project.server}/projects/{project.project_id}"
+        mark = db.execute("SELECT mark FROM rounds WHERE round = ?", [project.round]).fetchone()[0]
+        self._origin = f"label-studio/{mark}/{project.project_id}/"
         self.counts: Counter[str] = Counter()
         """How many changes there were of each kind."""
         self.newest: datetime | None = None
@@ -135,7 +136,7 @@ class AnnotationStore:
             changed = parse_server_time(answer.get("updated_at"))
         except ValueError as error:
             return self._refuse(task_id, number, clip_id, annotator, f"updated_at: {error}")
-        prefix = f"{self._origin}/annotations/{number}@"
+        prefix = f"{self._origin}{number}@"
         origin = prefix + format_server_time(changed)
         kept = self._db.execute(
             "SELECT annotation_id FROM annotations WHERE origin = ?", [origin]
@@ -172,6 +173,8 @@ class AnnotationStore:
 
     def _details(self, task_id: int, answer: Mapping[str, Any], annotator: str, said: Said) -> str:
         details: dict[str, object] = {
+            "server": self._project.server,
+            "project_id": self._project.project_id,
             "project_key": self._project.project_key,
             "task_id": task_id,
             "server_annotation_id": answer["id"],
@@ -229,14 +232,13 @@ class AnnotationStore:
 
     def _note_deleted(self, task_id: int, clip_id: str, there: set[Any]) -> list[Change]:
         """Note which answers of a task that were taken over are no longer on the server."""
-        prefix = f"{self._origin}/annotations/"
         rows = self._db.execute(
             "SELECT annotation_id, annotator, json_extract(details, '$.server_annotation_id') "
             "FROM current_annotations WHERE clip_id = ? AND origin >= ? AND origin < ? "
             "AND json_extract(details, '$.project_key') = ? "
             "AND json_extract(details, '$.task_id') = ? "
             "AND annotation_id NOT IN (SELECT annotation_id FROM deletions)",
-            [clip_id, prefix, _end_of(prefix), self._project.project_key, task_id],
+            [clip_id, self._origin, _end_of(self._origin), self._project.project_key, task_id],
         ).fetchall()
         gone = [row for row in rows if row[2] not in there]
         for row in gone:

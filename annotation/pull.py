@@ -9,7 +9,7 @@ pull that is killed is finished by the next.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mimecurate.annotation.annotation_store import AnnotationStore, Change
@@ -23,7 +23,8 @@ from mimecurate.annotation.changed_tasks import (
     read_projects,
 )
 from mimecurate.annotation.connection import ServerError
-from mimecurate.annotation.rounds import Project, project_mark
+from mimecurate.annotation.round_projects import find_on_server
+from mimecurate.annotation.rounds import Project, find_round, project_mark
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
 
@@ -89,7 +90,7 @@ def pull(
     """
     with workspace.lock("pull", "mimecurate annotate pull"):
         db = workspace.db
-        chosen = _projects(db, connection.url, rounds)
+        chosen = _projects(db, connection, rounds)
         descriptions = read_projects(connection, [entry.project.project_id for entry in chosen])
         people = People(connection)
         problems: list[str] = []
@@ -116,7 +117,8 @@ class _Entry:
     is_gone: bool
 
 
-def _projects(db: Database, server: str, rounds: Sequence[str] | None) -> list[_Entry]:
+def _projects(db: Database, connection: Connection, rounds: Sequence[str] | None) -> list[_Entry]:
+    server = connection.url
     rows = db.execute(
         "SELECT project_key, round, server, project_id, annotator, title, screen, mark, "
         "pulled_until, tasks_there, gone_at IS NOT NULL FROM projects JOIN rounds USING (round) "
@@ -135,6 +137,7 @@ def _projects(db: Database, server: str, rounds: Sequence[str] | None) -> list[_
         for mark, until, there, is_gone in [row[7:]]
     ]
     here = [entry for entry in entries if entry.project.server == server]
+    here = here or [moved for entry in entries if (moved := _moved(db, connection, entry))]
     if not here:
         where = ", ".join(sorted({entry.project.server for entry in entries}))
         raise MimecurateError(
@@ -146,6 +149,23 @@ def _projects(db: Database, server: str, rounds: Sequence[str] | None) -> list[_
             "what was pulled stays"
         )
     return here
+
+
+def _moved(db: Database, connection: Connection, entry: _Entry) -> _Entry | None:
+    """Find a project under another address than it was pushed to, by its mark."""
+    project = entry.project
+    round_ = find_round(db, project.round)
+    assert round_ is not None
+    found = find_on_server(connection, round_, project.annotator)
+    if found is None:
+        return None
+    moved = replace(project, server=connection.url, project_id=int(found["id"]))
+    with db.atomic():
+        db.execute(
+            "UPDATE projects SET server = ?, project_id = ? WHERE project_key = ?",
+            [moved.server, moved.project_id, moved.project_key],
+        )
+    return replace(entry, project=moved)
 
 
 def _why_not(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mimecurate.annotation.screen import Screen
 
 _PAGE = 100
+_READ = "id,title,description,label_config,maximum_annotations,show_collab_predictions,model_version"
+"""Fields of a project: all others are left out of the list when some are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def find_on_server(
     mark = project_mark(round_.mark, annotator)
     found = [
         project
-        for page in connection.pages("/api/projects", {"include": "task_number"}, page_size=_PAGE)
+        for page in connection.pages("/api/projects", {"include": _READ}, page_size=_PAGE)
         for project in page
         if mark in (project.get("description") or "")
     ]
