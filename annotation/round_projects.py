@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from mimecurate.annotation.screen import Screen
 
 _PAGE = 100
-_READ = "id,title,description,label_config,maximum_annotations,show_collab_predictions,model_version"
+_READ = (
+    "id,title,description,label_config,maximum_annotations,show_collab_predictions,model_version"
+)
 """Fields of a project: all others are left out of the list when some are asked for."""
 
 
