@@ -71,6 +71,10 @@ class PushPlan:
     annotators: tuple[str | None, ...]
     """Whose projects; one None for a project that all share."""
     prefill: Prefill | None
+    kind: str = "annotation"
+    """Of the round: ``annotation``, or ``adjudication``, which shows what others said."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What others said of each clip, as HTML; for adjudication."""
 
     @property
     def total(self) -> int:
@@ -165,7 +169,11 @@ def push(
     with workspace.lock("annotate-push", "mimecurate annotate push"):
         prefilled = f"{plan.prefill.version} {plan.prefill.sha256}" if plan.prefill else None
         round_ = store_round(
-            workspace.db, options.round, overlap=options.overlap, predictions=prefilled
+            workspace.db,
+            options.round,
+            kind=plan.kind,
+            overlap=options.overlap,
+            predictions=prefilled,
         )
         warnings = dict.fromkeys(_without_account(connection, plan.annotators))
         problems: dict[str, str] = {}
@@ -323,6 +331,7 @@ class _Source:
             clip,
             video_url=self._place.url(str(clip["path"])),
             definition=str(definition) if definition else None,
+            answers_html=self._plan.answers.get(clip_id, ""),
         )
         return NewTask(
             clip,

@@ -146,6 +146,7 @@ _IMPOSSIBLE = (
     ),
     (
         "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM staged)",
-        "there is no clip to release: nothing was decided or annotated yet",
+        "there is no clip to release: none was decided to be in; `mimecurate annotate adjudicate` "
+        "makes decisions of what annotators said",
     ),
 )

@@ -106,7 +106,7 @@ def _read_header(
             unused.append(name)
         elif field in columns:
             message = f"column {name!r} is a second {columns[field].name!r}; keep one"
-            yield Problem(message, line, _cell_start(text, delimiter, index) + 1)
+            yield Problem(message, line, cell_start(text, delimiter, index) + 1)
         else:
             columns[field] = _Column(index, name)
     for field, kinetics in (("url", "youtube_id"), ("start", "time_start"), ("end", "time_end")):
@@ -188,7 +188,12 @@ def _cell_starts(text: str, delimiter: str) -> Iterator[int]:
         start = at + 1
 
 
-def _cell_start(text: str, delimiter: str, index: int) -> int:
+def cell_start(text: str, delimiter: str, index: int) -> int:
+    """Return where in a row its cell ``index`` begins, in characters from 0.
+
+    >>> cell_start('a,"b,c",d', ",", 2)
+    8
+    """
     return next(islice(_cell_starts(text, delimiter), index, None))
 
 
@@ -196,7 +201,7 @@ def _place(columns: dict[str, _Column], record: _Record, delimiter: str, field: 
     if field not in columns:
         return Place(field, record.line, None)
     index, name = columns[field]
-    offset = _cell_start(record.text, delimiter, index)
+    offset = cell_start(record.text, delimiter, index)
     return Place(name, *_position(record, offset))
 
 
@@ -212,7 +217,7 @@ def _wrong_count(record: _Record, expected: int, delimiter: str) -> Problem:
     message = f"row has {count} cells{over}, the header {expected}; "
     if count < expected:
         return Problem(f"{message}add those that are missing, if only empty", record.line)
-    start = _cell_start(record.text, delimiter, expected)
+    start = cell_start(record.text, delimiter, expected)
     message += f"put a cell that holds {delimiter!r} into quotes"
     return Problem(message, *_position(record, start))
 

@@ -10,6 +10,9 @@ command = LazyGroup(
     prefix="annotate_",
     commands={
         "serve": "Run a local Label Studio for the workspace, until Ctrl-C.",
+        "push": "Send clips to Label Studio to be labelled.",
+        "agreement": "Measure how much annotators agree, field by field.",
+        "adjudicate": "Settle what annotators disagree on.",
     },
     short_help="Label clips with Label Studio, and settle disagreements.",
     help="""Label clips with Label Studio, and settle disagreements.
