@@ -210,7 +210,7 @@ def _add_clip(view: Element, *, shows_answers: bool) -> None:
     )
     _add_text(
         view,
-        "Shift+Space (or Ctrl+Alt+Space) plays and pauses, Alt+Left and Alt+Right go by frames, "
+        "Shift+Space (or Ctrl+Alt+Space) plays and pauses, Alt+Left and Alt+Right go ten frames, "
         "Ctrl+Enter submits.",
     )
     _add_html(view, "source", "$source_html")
