@@ -238,7 +238,12 @@ def _wait_for_version(
 
 
 def _version(connection: Connection) -> str:
-    answer = connection._client.once("GET", connection.url + "/api/version/", timeout_s=10)
+    try:
+        answer = connection._client.once("GET", connection.url + "/api/version/", timeout_s=10)
+    except ServerError as error:
+        if error.status == 404:
+            raise ServerError(f"{connection.url}: 404 is answered there; {_NOT_ONE}", 404) from None
+        raise
     try:
         said = answer.json()
         return str(said.get("release") or said["label-studio-os-package"]["version"])

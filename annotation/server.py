@@ -34,6 +34,7 @@ from mimecurate.annotation.server_process import (
     ServerProcess,
     check_port,
     find_program,
+    first_user,
     is_listening,
     make_environment,
 )
@@ -211,19 +212,17 @@ def _started(
 ) -> Iterator[StartedServer]:
     """Start Label Studio; where its database doesn't know our token, once more with a new user."""
     folder = server.credentials.parent
-    is_first = not (folder / "data" / "label_studio.sqlite3").exists()
-    credentials = read_credentials(server.credentials)
-    if credentials is None:
-        credentials = make_credentials(
-            server.credentials, username=FIRST_USER if is_first else another_user()
-        )
+    ready_once = folder / "data" / "ready"
+    credentials, is_new = _who_leads(server.credentials, is_first=not ready_once.exists())
     for last in (False, True):
-        environment = make_environment(folder, server.document_root, credentials, os.environ)
+        environment = make_environment(folder, server.document_root, os.environ)
+        if is_new:
+            environment |= first_user(credentials)
         process = ServerProcess(
             program, urlsplit(server.url).port or 0, environment, folder / "server.log"
         )
         try:
-            _await_listening(server, process, is_first, on_wait)
+            _await_listening(server, process, not ready_once.exists(), on_wait)
             try:
                 with connect(server.url, credentials.api_key, wait_s=_ANSWER_S) as connection:
                     invitation = connection.get("/api/invite")
@@ -231,12 +230,23 @@ def _started(
                 if last or error.status != 401:
                     raise
                 credentials = make_credentials(server.credentials, username=another_user())
+                is_new = True
                 continue
+            ready_once.touch()
             sign_up_url = server.url + str(invitation["invite_url"])
             yield StartedServer(server, credentials.username, sign_up_url, process)
             return
         finally:
             process.stop()
+
+
+def _who_leads(path: Path, *, is_first: bool) -> tuple[Credentials, bool]:
+    """Return the lead's credentials, and whether Label Studio has yet to make that user."""
+    known = read_credentials(path)
+    if known is not None:
+        return known, is_first
+    username = FIRST_USER if is_first else another_user()
+    return make_credentials(path, username=username), True
 
 
 def _await_listening(

@@ -85,17 +85,16 @@ def _taken(port: int) -> str:
 
 
 def make_environment(
-    folder: Path, document_root: Path, credentials: Credentials, inherited: Mapping[str, str]
+    folder: Path, document_root: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
     """Make the environment of a server that keeps to itself.
 
     No analytics, no error reports, no question for newer versions; nobody signs up without the
-    team's link. Secrets go this way because arguments are seen by everyone on the machine.
+    team's link.
 
     Args:
         folder: where it keeps everything.
         document_root: whose sub-folders may be opened to its users as local files.
-        credentials: of the first user, made when the database is.
         inherited: the environment to take the harmless part of.
     """
     home = folder / "home"
@@ -122,6 +121,16 @@ def make_environment(
         "LABEL_STUDIO_ALLOWED_HOSTS": "127.0.0.1,localhost",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
+    }
+
+
+def first_user(credentials: Credentials) -> dict[str, str]:
+    """Return what, added to the environment, makes Label Studio make a user as it starts.
+
+    Secrets go this way because arguments are seen by everyone on the machine. Left out once the
+    user is there: a start is quicker without.
+    """
+    return {
         "LABEL_STUDIO_USERNAME": credentials.username,
         "LABEL_STUDIO_PASSWORD": credentials.password,
         "LABEL_STUDIO_USER_TOKEN": credentials.api_key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import threading
@@ -177,7 +178,14 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def fail(
-        self, how: Fault, *, method: str = "", path: str = "", times: int = 1, status: int = 500
+        self,
+        how: Fault,
+        *,
+        method: str = "",
+        path: str = "",
+        times: int = 1,
+        status: int = 500,
+        detail: str = "on order",
     ) -> None:
         """Fail the next ``times`` requests of this method whose path holds ``path``.
 
@@ -187,9 +195,10 @@ class FaultProxy:
             path: a part of the path; empty: any.
             times: how many.
             status: for ``how="error"``.
+            detail: the same.
         """
         with self._lock:
-            self._orders.append(_Order(how, method, path, times, status))
+            self._orders.append(_Order(how, method, path, times, status, detail))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -226,6 +235,7 @@ class _Order:
     path: str
     left: int
     status: int
+    detail: str
 
 
 def _handler_of(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
@@ -241,7 +251,8 @@ def _handler_of(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             if how == "refuse":
                 return
             if order and how == "error":
-                self._answer(order.status, b'{"detail": "on order"}', "application/json")
+                body = json.dumps({"detail": order.detail}).encode()
+                self._answer(order.status, body, "application/json")
             elif how == "page":
                 self._answer(200, b"<html>Please log in to this wifi</html>", "text/html")
             elif how == "redirect":
