@@ -110,14 +110,13 @@ def import_decisions(
 def _cells(decision: Decision) -> list[str]:
     verdict, label, *flags, trim = decision.outcome
     times = ["", ""] if trim is None else [format_seconds(ms) for ms in trim]
-    words = [neutral_cell(text) for text in (decision.why, decision.decided_by)]
     return [
         decision.clip_id,
         verdict,
         neutral_cell(label or ""),
         *(flag or "" for flag in flags),
         *times,
-        *(" ".join(text.split()) for text in words),
+        *(neutral_cell(_one_line(text)) for text in (decision.why, decision.decided_by)),
     ]
 
 
@@ -128,6 +127,15 @@ def _says_the_same(row: Row, current: Decision) -> bool:
     """
     return (
         row.outcome == current.outcome
-        and row.why in {"", " ".join(current.why.split())}
-        and row.decided_by in {"", current.decided_by}
+        and _one_line(row.why) in {"", _one_line(current.why)}
+        and _one_line(row.decided_by) in {"", _one_line(current.decided_by)}
     )
+
+
+def _one_line(text: str) -> str:
+    r"""Bring a text onto one line, without what a CSV can't hold.
+
+    >>> _one_line("a real\n bow\0")
+    'a real bow'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
