@@ -76,7 +76,7 @@ def m001_clips(db: Database) -> None:
         ) STRICT""",
         """CREATE TABLE clips (
             clip_id TEXT PRIMARY KEY,
-            video_id TEXT NOT NULL REFERENCES videos,
+            video_id TEXT NOT NULL REFERENCES videos (video_id),
             start_ms INTEGER NOT NULL CHECK (start_ms >= 0),
             end_ms INTEGER CHECK (end_ms > start_ms),
             to_the_end INTEGER NOT NULL DEFAULT 0 CHECK (to_the_end IN (0, 1)),
@@ -253,14 +253,16 @@ def m003_releases(db: Database) -> None:
         "AND minor = NEW.minor AND patch = NEW.patch) "
         "BEGIN SELECT RAISE(ABORT, 'releases is append-only'); END",
         """CREATE TABLE release_clips (
-            release_id INTEGER NOT NULL REFERENCES releases DEFERRABLE INITIALLY DEFERRED,
+            release_id INTEGER NOT NULL
+                REFERENCES releases (release_id) DEFERRABLE INITIALLY DEFERRED,
             clip_id TEXT NOT NULL,
             row_hash BLOB NOT NULL CHECK (length(row_hash) = 32),
             split TEXT NOT NULL,
             PRIMARY KEY (release_id, clip_id)
         ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE release_classes (
-            release_id INTEGER NOT NULL REFERENCES releases DEFERRABLE INITIALLY DEFERRED,
+            release_id INTEGER NOT NULL
+                REFERENCES releases (release_id) DEFERRABLE INITIALLY DEFERRED,
             name TEXT NOT NULL,
             object_size TEXT CHECK (object_size IN ('none', 'small', 'medium', 'large')),
             scene INTEGER CHECK (scene IN (0, 1)),
@@ -334,7 +336,7 @@ def m004_link_checks(db: Database) -> None:
         db,
         """CREATE TABLE link_checks (
             check_id INTEGER PRIMARY KEY,
-            video_id TEXT NOT NULL REFERENCES videos,
+            video_id TEXT NOT NULL REFERENCES videos (video_id),
             at TEXT NOT NULL,
             outcome TEXT NOT NULL
                 CHECK (outcome IN ('ok', 'gone', 'restricted', 'blocked_us', 'unknown')),
@@ -402,7 +404,7 @@ def m005_rounds(db: Database) -> None:
         "CREATE UNIQUE INDEX projects_of_a_round ON projects (round, server, "
         "coalesce(annotator, '')) WHERE gone_at IS NULL",
         """CREATE TABLE tasks (
-            project_key INTEGER NOT NULL REFERENCES projects,
+            project_key INTEGER NOT NULL REFERENCES projects (project_key),
             clip_id TEXT NOT NULL REFERENCES clips,
             task_id INTEGER,
             pushed_at TEXT NOT NULL,
@@ -426,7 +428,7 @@ def m005_rounds(db: Database) -> None:
             FOREIGN KEY (project_key, clip_id) REFERENCES tasks
         ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE refusals (
-            project_key INTEGER NOT NULL REFERENCES projects,
+            project_key INTEGER NOT NULL REFERENCES projects (project_key),
             task_id INTEGER NOT NULL,
             server_annotation_id INTEGER NOT NULL,
             clip_id TEXT,

@@ -44,6 +44,16 @@ def test_every_table_and_view_is_named_with_facets_it_has(workspace: Workspace) 
         assert named <= columns, name
 
 
+def test_references_that_datasette_labels_name_their_column(workspace: Workspace) -> None:
+    """Of a table with a name or a title, it shows that instead of the id, and has to find it."""
+    db = workspace.db
+    for name in db.table_names():
+        for reference in db.execute(f"SELECT * FROM pragma_foreign_key_list('{name}')"):
+            _, _, other, _, column, *_ = reference
+            if {"name", "title"} & set(db[other].columns_dict):
+                assert column is not None, f"{name}: REFERENCES {other} (COLUMN)"
+
+
 ROWS = {
     "candidates": 3,
     "releases_in_numbers": 3,
