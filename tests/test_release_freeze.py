@@ -43,6 +43,8 @@ FROZEN = {
     "withdrawals": {"update", "delete", "replace"},
     "link_checks": {"update", "delete", "replace"},
     "attempts": {"update", "delete"},
+    "screens": {"update", "delete", "replace"},
+    "retractions": {"update", "delete", "replace"},
 }
 DIGEST = "cb9ec2fc4599747478ce4e313846b20c52034e0ecca6fd99226b4312572f9eeb"
 
@@ -77,6 +79,8 @@ def _frozen_rows(workspace: Workspace) -> dict[str, list[object]]:
         "SELECT 1, clip_id, 'ann', 'x' FROM clips LIMIT 1",
         "INSERT INTO decisions (decision_id, clip_id, verdict, method, decided_by, decided_at) "
         "SELECT 1, clip_id, 'yes', 'rule', 'ann', 'x' FROM clips LIMIT 1",
+        "INSERT INTO retractions VALUES (1, 'ann', 'x', 'a slip')",
+        "INSERT INTO screens VALUES ('s', '<View/>', 'x')",
         "INSERT INTO withdrawals VALUES ('gone', 'x', 'asked', 'ann')",
         "INSERT INTO link_checks SELECT 1, video_id, 'x', 'ok', NULL, NULL FROM videos LIMIT 1",
     ):
