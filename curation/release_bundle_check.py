@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mimecurate.curation.release_bundle_files import (
+    MANIFEST,
     BundleFiles,
     is_inside,
     open_bundle,
@@ -15,6 +16,7 @@ from mimecurate.curation.release_bundle_files import (
 from mimecurate.curation.release_bundle_read import (
     CLASSES,
     CLIPS,
+    WITHDRAWN,
     read_classes,
     read_clips,
     read_manifest,
@@ -22,7 +24,8 @@ from mimecurate.curation.release_bundle_read import (
 )
 from mimecurate.curation.release_croissant_check import check_croissant
 from mimecurate.curation.release_csv import plain_cell, read_csv
-from mimecurate.curation.release_export_bundle import CHECKSUMS, JSONL
+from mimecurate.curation.release_export_bundle import CHECKSUMS, JSONL, TEXTS
+from mimecurate.curation.release_export_croissant import CROISSANT
 from mimecurate.curation.release_export_tables import RECORD_FIELDS, by_split, clip_record
 from mimecurate.curation.release_freeze import count_clips
 from mimecurate.curation.release_problems import Problems
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 10_000
 _MAX_ROW_BYTES = 4_096
+_MAX_NAMED = 20
+_FILES = {CHECKSUMS, CLASSES, CLIPS, CROISSANT, JSONL, MANIFEST, WITHDRAWN, *TEXTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +82,15 @@ def check_bundle(path: Path) -> CheckedBundle:
         clips = sorted((clip for _, clip in read_clips(bundle, problems)), key=lambda c: c.clip_id)
         withdrawn = list(read_withdrawn(bundle, problems))
         rows_are_whole = problems.count == before
-        if manifest is not None:
+        _check_labels(clips, classes, problems)
+        if manifest is not None and rows_are_whole:
             _check_release(manifest, clips, classes, withdrawn, problems)
         if rows_are_whole:
             _check_lists(bundle, clips, classes, problems)
             _check_jsonl(bundle, clips, problems)
             _check_parquet(bundle, clips, problems)
         counts = {"clips": len(clips), "classes": len(classes)} if rows_are_whole else None
-        not_checked = check_croissant(bundle, counts, problems)
+        not_checked = [*check_croissant(bundle, counts, problems), *_strange_files(bundle)]
         files = len(bundle.sizes)
     problems.raise_if_any(str(path))
     assert manifest is not None
@@ -96,6 +102,20 @@ def check_bundle(path: Path) -> CheckedBundle:
         files,
         tuple(not_checked),
     )
+
+
+def _strange_files(bundle: BundleFiles) -> list[str]:
+    """Name the files that no release has; that their checksum is right says nothing."""
+    strange = sorted(
+        name
+        for name in bundle.sizes
+        if name not in _FILES and not name.startswith(("data/", "splits/", "subsets/"))
+    )
+    more = len(strange) - _MAX_NAMED
+    return [
+        *(f"{name[:120]!r} is no file of a release" for name in strange[:_MAX_NAMED]),
+        *([f"and {more:,} more files"] if more > 0 else []),
+    ]
 
 
 def _check_sums(bundle: BundleFiles, problems: Problems) -> None:
@@ -130,6 +150,13 @@ def _sum_problem(bundle: BundleFiles, wanted: str, name: str) -> str:
     return "" if found == wanted.lower() else f"{shown} was changed: its SHA-256 is {found}"
 
 
+def _check_labels(
+    clips: list[ReleasedClip], classes: list[ReleasedClass], problems: Problems
+) -> None:
+    for label in sorted({clip.label for clip in clips} - {c.name for c in classes}):
+        problems.add(Problem(f"class {label!r} is not in {CLASSES}"), file=CLIPS)
+
+
 def _check_release(
     manifest: Manifest,
     clips: list[ReleasedClip],
@@ -146,9 +173,6 @@ def _check_release(
         return
     if digest != manifest.digest:
         problems.add(Problem(f"the digest is {digest}, and release.json says {manifest.digest}"))
-    known = {c.name for c in classes}
-    for label in sorted({clip.label for clip in clips} - known):
-        problems.add(Problem(f"class {label!r} is not in {CLASSES}"), file=CLIPS)
     counts = count_clips(clips, classes, [w.split for w in withdrawn])
     for key, value in counts.items():
         if manifest.counts.get(key) != value:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mimecurate.curation.release_bundle_files import MANIFEST
+from mimecurate.curation.release_bundle_json import (
+    checked_facts,
+    checked_history,
+    counts_of,
+    digest_of,
+    line_of,
+    objects_of,
+    read_json,
+    time_of,
+)
 from mimecurate.curation.release_cards import Card, checked_card
 from mimecurate.curation.release_csv import plain_cell, read_csv
 from mimecurate.errors import Problem
@@ -18,10 +28,11 @@ from mimecurate.schemas.release import (
     ReleasedClass,
     ReleasedClip,
     check_class_name,
+    check_reason,
     check_split,
 )
 from mimecurate.schemas.times import parse_time_ms
-from mimecurate.schemas.versions import Version, check_name, parse_version
+from mimecurate.schemas.versions import Version, check_name, parse_reference, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +59,7 @@ CLIP_COLUMNS = (
 )
 CLASS_COLUMNS = ("name", "object_size", "scene", "clips")
 WITHDRAWN_COLUMNS = ("clip_id", "split", "row_hash", "withdrawn_at", "reason")
-_MAX_MANIFEST_BYTES = 16 << 20
+_CLIP_ID = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,80}(_\d{6,9}(\.\d{3})?){2}", re.ASCII)
 _FLAGS = {"": None, **{str(flag): flag for flag in Flag}}
 _SIZES = {"": None, **{str(size): size for size in ObjectSize}}
 _SCENES = {"": None, "yes": True, "no": False}
@@ -71,6 +82,17 @@ class Manifest:
     card: Card
     history: Sequence[Mapping[str, object]]
     facts: Mapping[str, object]
+    withdrawn_earlier: Sequence[Tombstone] = ()
+    """Clips that only earlier versions list, withdrawn since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """That a clip was withdrawn, when and why."""
+
+    clip_id: str
+    withdrawn_at: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,51 +131,42 @@ def _manifest(document: object) -> Manifest:
             f"format_version {str(fields['format_version'])[:20]} is not {FORMAT_VERSION}; "
             "a later mimecurate may read it"
         )
-    for key in ("name", "version", "digest", "created", "origin"):
-        if not isinstance(fields[key], str):
-            raise TypeError(f"{key} must be a string")
-    for key in ("settings", "findings", "changes", "counts", "card", "facts"):
+    for key in ("settings", "findings", "changes", "counts", "card"):
         if not isinstance(fields[key], dict):
             raise TypeError(f"{key} must be an object")
-    if not isinstance(fields["history"], list):
-        raise TypeError("history must be a list")
-    for key in ("findings", "changes"):
-        if not all(isinstance(number, int) for number in fields[key].values()):
-            raise TypeError(f"{key} must hold whole numbers")
     parent = fields["parent"]
     return Manifest(
-        check_name(fields["name"]),
-        parse_version(fields["version"]),
-        fields["digest"],
-        fields["created"][:40],
-        None if parent is None else str(parent)[:120],
-        fields["origin"][:200],
+        check_name(line_of(fields, "name")),
+        parse_version(line_of(fields, "version")),
+        digest_of(fields),
+        time_of(fields, "created"),
+        None if parent is None else _reference(line_of(fields, "parent")),
+        line_of(fields, "origin", 200),
         fields["settings"],
-        fields["findings"],
-        fields["changes"],
+        counts_of(fields["findings"], "findings"),
+        counts_of(fields["changes"], "changes"),
         fields["counts"],
         checked_card(fields["card"], "card"),
-        [entry for entry in fields["history"] if isinstance(entry, dict)],
-        fields["facts"],
+        checked_history(fields["history"]),
+        checked_facts(fields["facts"]),
+        _tombstones(fields.get("withdrawn_earlier", [])),
     )
 
 
-def read_json(bundle: BundleFiles, name: str, problems: Problems) -> object:
-    """Read a JSON file of at most 16 MiB; None if it is of no use."""
-    if bundle.sizes[name] > _MAX_MANIFEST_BYTES:
-        problems.add(Problem(f"is over {_MAX_MANIFEST_BYTES >> 20} MiB"), file=name)
-        return None
-    with bundle.open(name) as stream:
-        raw = stream.read(_MAX_MANIFEST_BYTES + 1)
-    try:
-        document: object = json.loads(raw.decode())
-    except json.JSONDecodeError as error:
-        problems.add(Problem(f"not JSON: {error.msg}", error.lineno, error.colno), file=name)
-    except (ValueError, RecursionError) as error:
-        problems.add(Problem(f"not usable JSON: {str(error)[:120]}"), file=name)
-    else:
-        return document
-    return None
+def _reference(text: str) -> str:
+    name, version = parse_reference(text)
+    return f"{name}@{version}"
+
+
+def _tombstones(entries: object) -> list[Tombstone]:
+    return [
+        Tombstone(
+            _clip_id(line_of(entry, "clip_id", 120)),
+            time_of(entry, "withdrawn_at"),
+            check_reason(line_of(entry, "reason", 500)),
+        )
+        for entry in objects_of(entries, "withdrawn_earlier")
+    ]
 
 
 def read_classes(bundle: BundleFiles, problems: Problems) -> list[ReleasedClass]:
@@ -188,13 +201,13 @@ def read_withdrawn(bundle: BundleFiles, problems: Problems) -> Iterator[Withdraw
     for line, row in _rows(bundle, WITHDRAWN, WITHDRAWN_COLUMNS, problems):
         try:
             yield WithdrawnClip(
-                check_video_id(row["clip_id"]),
+                _clip_id(row["clip_id"]),
                 check_split(row["split"]),
                 _hash(row["row_hash"]),
-                row["withdrawn_at"][:40],
-                plain_cell(row["reason"]),
+                time_of(row, "withdrawn_at"),
+                check_reason(plain_cell(row["reason"])),
             )
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             problems.add(Problem(str(error), line), file=WITHDRAWN)
 
 
@@ -234,6 +247,12 @@ def _clip(row: dict[str, str]) -> ReleasedClip:
     if row_hash(clip) != _hash(row["row_hash"]):
         raise ValueError(f"clip {named}: the row was changed: its hash is {row_hash(clip).hex()}")
     return clip
+
+
+def _clip_id(text: str) -> str:
+    if _CLIP_ID.fullmatch(text) is None:
+        raise ValueError(f"clip_id {text[:120]!r} must be VIDEO_START_END")
+    return text
 
 
 def _hash(text: str) -> bytes:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.release_bundle_files import stream_sha256
-from mimecurate.curation.release_bundle_read import CLASSES, CLIPS, read_json
+from mimecurate.curation.release_bundle_json import read_json
+from mimecurate.curation.release_bundle_read import CLASSES, CLIPS
 from mimecurate.curation.release_export_croissant import CROISSANT
 from mimecurate.errors import Problem
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimecurate.curation.release_bundle_files import open_bundle
-from mimecurate.curation.release_bundle_read import WithdrawnClip, read_manifest, read_withdrawn
+from mimecurate.curation.release_bundle_read import (
+    Tombstone,
+    WithdrawnClip,
+    read_manifest,
+    read_withdrawn,
+)
 from mimecurate.curation.release_cards import Card, card_of
 from mimecurate.curation.release_facts import gather_facts
 from mimecurate.curation.release_freeze import count_clips
@@ -59,6 +64,8 @@ class Edition:
     """Every version up to this one, newest first: version, created, origin, digest, changes."""
     facts: Mapping[str, Any]
     """What the workspace knows of how it came about; see `gather_facts`."""
+    withdrawn_earlier: Sequence[Tombstone] = ()
+    """Clips that only earlier versions list, withdrawn since."""
     media: Mapping[str, MediaFile] = field(default_factory=dict)
     """Verified media by clip id, of the release's clips."""
 
@@ -119,8 +126,20 @@ def _from_database(db: Database, row: Row) -> Edition:
         card_of(row),
         [WithdrawnClip(*fields) for fields in withdrawn],
         [_history_entry(r) for r in reversed(earlier)],
-        gather_facts(db, row["release_id"]),
+        gather_facts(db, row),
+        _withdrawn_earlier(db, row["release_id"], [r["release_id"] for r in earlier]),
     )
+
+
+def _withdrawn_earlier(db: Database, release_id: int, earlier: list[int]) -> list[Tombstone]:
+    listing = "SELECT 1 FROM release_clips AS listed WHERE listed.clip_id = withdrawals.clip_id AND"
+    rows = db.execute(
+        "SELECT clip_id, withdrawn_at, reason FROM withdrawals "
+        f"WHERE EXISTS ({listing} release_id IN (SELECT value FROM json_each(?))) "
+        f"AND NOT EXISTS ({listing} release_id = ?) ORDER BY clip_id",
+        [json.dumps(earlier), release_id],
+    )
+    return [Tombstone(*fields) for fields in rows]
 
 
 def _history_entry(row: Row) -> dict[str, object]:
@@ -152,6 +171,7 @@ def _from_bundle(path: Path) -> Edition:
         withdrawn,
         manifest.history,
         manifest.facts,
+        manifest.withdrawn_earlier,
     )
 
 

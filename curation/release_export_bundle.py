@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mimecurate.curation.release_bundle_files import MANIFEST
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 CHECKSUMS = "SHA256SUMS"
 JSONL = "clips.jsonl"
+TEXTS = {
+    "README.md": readme,
+    "DATASHEET.md": datasheet,
+    "CITATION.cff": citation_cff,
+    "LICENSE": license_text,
+    "CHANGELOG.md": changelog,
+}
 
 
 def write_bundle(edition: Edition, out: Path) -> list[str]:
@@ -46,15 +54,8 @@ def write_bundle(edition: Edition, out: Path) -> list[str]:
     for name, clip_ids in subset_clip_ids(release).items():
         _write_ids(out / "subsets" / f"{name}.txt", clip_ids)
     _write_json(out / MANIFEST, manifest(edition))
-    texts = {
-        "README.md": readme(edition),
-        "DATASHEET.md": datasheet(edition),
-        "CITATION.cff": citation_cff(edition),
-        "LICENSE": license_text(edition),
-        "CHANGELOG.md": changelog(edition),
-    }
-    for name, text in texts.items():
-        (out / name).write_text(text, "utf-8", newline="\n")
+    for name, text_of in TEXTS.items():
+        (out / name).write_text(text_of(edition), "utf-8", newline="\n")
     write_croissant(edition, out)
     write_checksums(out)
     return []
@@ -79,6 +80,7 @@ def manifest(edition: Edition) -> dict[str, Any]:
         "card": edition.card,
         "history": list(edition.history),
         "facts": edition.facts,
+        "withdrawn_earlier": [asdict(clip) for clip in edition.withdrawn_earlier],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from mimecurate.curation.release_cards import MIMETICS_CARD
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from mimecurate.curation.release_bundle_read import WithdrawnClip
+    from mimecurate.curation.release_bundle_read import Tombstone
     from mimecurate.curation.workspace import Workspace
     from mimecurate.schemas.versions import Version
 
@@ -50,6 +50,8 @@ class ImportedRelease:
     """What the checks of ``release create`` find in it; imported all the same."""
     was_there: bool
     """Whether this very release was in the workspace before."""
+    still_here: Mapping[str, str] = field(default_factory=dict)
+    """Clips that the release's makers withdrew, and this workspace still has, with the reason."""
 
 
 def import_release(
@@ -88,7 +90,7 @@ def import_release(
     with workspace.lock("release", f"release import {source.name}"):
         finish_purges(workspace)
         open_stage(db)
-        withdrawn: list[WithdrawnClip] = []
+        withdrawn: list[Tombstone] = []
         with db.atomic():
             if format == "bundle":
                 header, withdrawn = stage_bundle(db, source, problems, on_progress)
@@ -110,16 +112,21 @@ def import_release(
     return imported
 
 
-def _freeze(db: Database, header: Header, withdrawn: list[WithdrawnClip]) -> ImportedRelease:
+def _freeze(db: Database, header: Header, withdrawn: list[Tombstone]) -> ImportedRelease:
     contents = staged_contents(db)
     with writing(db):
         was_there = is_frozen(db, header, contents.digest)
+        still_here = _store_withdrawals(db, withdrawn)
         if not was_there:
-            _store_withdrawals(db, withdrawn)
             _store_sources(db)
             freeze(db, header, contents)
     return ImportedRelease(
-        header.reference, contents.digest, contents.counts, header.findings, was_there
+        header.reference,
+        contents.digest,
+        contents.counts,
+        header.findings,
+        was_there,
+        still_here,
     )
 
 
@@ -149,16 +156,27 @@ def _stage_lists(
         problems.add(Problem("lists no clip"))
 
 
-def _store_withdrawals(db: Database, withdrawn: list[WithdrawnClip]) -> None:
-    """Keep the tombstones that came with a bundle; media that are here stay until `withdraw`."""
-    known = "SELECT 1 FROM withdrawals WHERE clip_id = ?"
+def _store_withdrawals(db: Database, withdrawn: list[Tombstone]) -> dict[str, str]:
+    """Keep the tombstones that came with a bundle, but of clips that this workspace has.
+
+    Whoever wrote the bundle can't delete anything here: those clips are returned, with the reason.
+    """
+    has = (
+        "SELECT EXISTS (SELECT 1 FROM release_rows WHERE clip_id = ?1) "
+        "OR EXISTS (SELECT 1 FROM media WHERE clip_id = ?1)"
+    )
+    still_here = {}
     for clip in withdrawn:
-        if db.execute(known, [clip.clip_id]).fetchone() is None:
-            db.execute(
-                "INSERT INTO withdrawals (clip_id, withdrawn_at, reason, decided_by) "
-                "VALUES (?, ?, ?, 'imported')",
-                [clip.clip_id, clip.withdrawn_at, clip.reason],
-            )
+        if db.execute(has, [clip.clip_id]).fetchone()[0]:
+            still_here[clip.clip_id] = clip.reason
+            continue
+        db.execute(
+            "INSERT INTO withdrawals (clip_id, withdrawn_at, reason, decided_by) "
+            "SELECT ?1, ?2, ?3, 'imported' "
+            "WHERE NOT EXISTS (SELECT 1 FROM withdrawals WHERE clip_id = ?1)",
+            [clip.clip_id, clip.withdrawn_at, clip.reason],
+        )
+    return still_here
 
 
 def _store_sources(db: Database) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from mimecurate.curation.release_bundle_files import open_bundle
 from mimecurate.curation.release_bundle_read import (
-    WithdrawnClip,
+    WITHDRAWN,
+    Tombstone,
     read_classes,
     read_clips,
     read_manifest,
@@ -50,11 +51,12 @@ def stage_listed(
 
 def stage_bundle(
     db: Database, path: Path, problems: Problems, on_progress: OnProgress | None = None
-) -> tuple[Header, list[WithdrawnClip]]:
+) -> tuple[Header, list[Tombstone]]:
     """Stage an exported release, and compare its digest.
 
     Returns:
-        What the release says of itself, and the clips of it that were withdrawn.
+        What the release says of itself, and the clips that were withdrawn from it or from an
+        earlier version.
 
     Raises:
         InvalidInputError: it is no exported release; lesser problems are added to ``problems``.
@@ -69,7 +71,8 @@ def stage_bundle(
         stage_listed(db, listed, problems, on_progress)
         withdrawn = list(read_withdrawn(bundle, problems))
     for clip in withdrawn:
-        stage_withheld(db, clip.clip_id, clip.row_hash, clip.split)
+        if not stage_withheld(db, clip.clip_id, clip.row_hash, clip.split):
+            problems.add(Problem(f"clip {clip.clip_id} is listed twice"), file=WITHDRAWN)
     digest = staged_digest(db)
     if problems.count == 0 and digest != manifest.digest:
         problems.add(Problem(f"the digest is {digest}, and release.json says {manifest.digest}"))
@@ -84,4 +87,5 @@ def stage_bundle(
         manifest.changes,
         manifest.card,
     )
-    return header, withdrawn
+    gone = [Tombstone(clip.clip_id, clip.withdrawn_at, clip.reason) for clip in withdrawn]
+    return header, [*gone, *manifest.withdrawn_earlier]

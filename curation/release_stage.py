@@ -90,9 +90,9 @@ def stage_clip(db: Database, clip: ReleasedClip, place: str = "") -> str | None:
     return _contradiction(db, clip.clip_id, hashed, clip.split)
 
 
-def stage_withheld(db: Database, clip_id: str, hashed: bytes, split: str) -> None:
-    """Stage a clip of which only the hash is known."""
-    db.conn.execute(_INSERT, (clip_id, hashed, split, *(None,) * 9))
+def stage_withheld(db: Database, clip_id: str, hashed: bytes, split: str) -> bool:
+    """Stage a clip of which only the hash is known; say whether none with its id was there."""
+    return db.conn.execute(_INSERT, (clip_id, hashed, split, *(None,) * 9)).rowcount == 1
 
 
 def stage_classes(db: Database, classes: Iterable[ReleasedClass]) -> None:

@@ -232,6 +232,10 @@ def changelog(edition: Edition) -> str:
         parts.append("## Withdrawn clips of this version")
         rows = [(w.clip_id, w.withdrawn_at[:10], w.reason) for w in edition.withdrawn]
         parts.append(table(["clip", "date", "reason"], rows))
+    if edition.withdrawn_earlier:
+        parts.append("## Clips of earlier versions that were withdrawn")
+        rows = [(w.clip_id, w.withdrawn_at[:10], w.reason) for w in edition.withdrawn_earlier]
+        parts.append(table(["clip", "date", "reason"], rows))
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SPLIT = re.compile(r"[A-Za-z0-9_]{1,32}")
 _MAX_CLASS_NAME = 100
+_MAX_REASON = 500
 
 
 class Flag(StrEnum):
@@ -105,3 +106,16 @@ def check_class_name(name: str) -> str:
     if not 1 <= len(name) <= _MAX_CLASS_NAME or not name.isprintable():
         raise ValueError(f"class {name[:40]!r} must be 1 to {_MAX_CLASS_NAME} printable characters")
     return name
+
+
+def check_reason(text: str) -> str:
+    """Return the reason of a withdrawal if it can be one; it becomes a cell of a CSV file.
+
+    Raises:
+        ValueError: empty, over 500 characters, or with line breaks or control characters.
+    """
+    if not 1 <= len(text) <= _MAX_REASON or not text.isprintable():
+        raise ValueError(
+            f"reason {text[:40]!r} must be one line of 1 to {_MAX_REASON} printable characters"
+        )
+    return text

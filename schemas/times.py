@@ -28,16 +28,16 @@ def parse_time_ms(text: str) -> int:
     """
     text = text.strip()
     if not text.isascii():
-        raise ValueError(f"time {text!r} must be seconds (12.5), MM:SS or HH:MM:SS.mmm")
+        raise ValueError(f"time {text[:40]!r} must be seconds (12.5), MM:SS or HH:MM:SS.mmm")
     if _SECONDS.fullmatch(text):
         return _milliseconds(Decimal(text))
     match = _CLOCK.fullmatch(text)
     if match is None:
-        raise ValueError(f"time {text!r} must be seconds (12.5), MM:SS or HH:MM:SS.mmm")
+        raise ValueError(f"time {text[:40]!r} must be seconds (12.5), MM:SS or HH:MM:SS.mmm")
     hours, minutes = int(match["hours"] or 0), int(match["minutes"])
     seconds = Decimal(match["seconds"])
     if seconds >= 60 or (match["hours"] is not None and minutes >= 60):
-        raise ValueError(f"time {text!r} has 60 or more after a colon")
+        raise ValueError(f"time {text[:40]!r} has 60 or more after a colon")
     return _milliseconds(hours * 3600 + minutes * 60 + seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -67,6 +68,14 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         ("digest", None, "digest must be a string"),
         ("settings", [], "settings must be an object"),
         ("history", {}, "history must be a list"),
+        ("history", ["x"], "history must be a list of objects"),
+        ("history", [{}], "has no 'version'"),
+        ("history", [{"version": "1.0.0", "created": "## now"}], "created '## now' must be a time"),
+        ("facts", {"clips_fetched": "x"}, "facts must hold whole numbers"),
+        ("facts", {"decisions": [1]}, "decisions must be an object"),
+        ("facts", {"seconds": {"total": "1"}}, "seconds: total must be a number of seconds"),
+        ("facts", [], "facts must be an object"),
+        ("withdrawn_earlier", [{"clip_id": "../x"}], "clip_id '../x' must be VIDEO_START_END"),
         ("findings", {"a": "b"}, "findings must hold whole numbers"),
         ("version", "1.0", "version '1.0' must be three numbers"),
         ("card", {"authors": 1}, "card: authors must be a list of tables"),
@@ -123,6 +132,74 @@ def test_a_clip_that_is_withdrawn_and_listed(bundle: Path, tmp_path: Path) -> No
     assert "listed twice: clip 'vid-0000001_000001_000004' is not after" in _problems(bundle)
     with pytest.raises(InvalidInputError, match="listed twice"):
         load_release(bundle)
+    with (
+        open_workspace(tmp_path / "other") as opened,
+        pytest.raises(InvalidInputError, match=r"withdrawn\.csv: clip vid-.* is listed twice"),
+    ):
+        import_release(opened, bundle, format="bundle")
+
+
+class TestTombstones:
+    """`bundle` is of m@1.0.0, which lost a clip that m@2.0.0 no longer lists."""
+
+    REASONS = {CLIPS[0].clip_id: "asked"}  # noqa: RUF012 (read alone)
+
+    @pytest.fixture
+    def later(self, workspace: Path, tmp_path: Path) -> Path:
+        return export_release(load_edition("m@2.0.0", workspace), "bundle", tmp_path / "2").path
+
+    def test_they_come_with_the_version_that_does_without(
+        self, bundle: Path, later: Path, tmp_path: Path
+    ) -> None:
+        assert not (later / "withdrawn.csv").exists()
+        with open_workspace(tmp_path / "other") as opened:
+            assert import_release(opened, later, format="bundle").still_here == {}
+            known = opened.db.execute("SELECT clip_id, reason FROM withdrawals").fetchall()
+            assert dict(known) == self.REASONS
+            release(opened.db, "x@1.0.0")
+        assert load_release("x@1.0.0", tmp_path / "other").withheld == self.REASONS
+        assert "that were withdrawn" in (later / "CHANGELOG.md").read_text()
+        again = load_edition(str(later), tmp_path / "other")
+        assert [clip.clip_id for clip in again.withdrawn_earlier] == [CLIPS[0].clip_id]
+
+    @pytest.mark.parametrize("from_later", [False, True])
+    def test_clips_that_are_here_are_told_and_stay(
+        self, bundle: Path, later: Path, tmp_path: Path, from_later: bool
+    ) -> None:
+        with open_workspace(tmp_path / "other") as opened:
+            release(opened.db, "m@1.0.0")
+            done = import_release(opened, later if from_later else bundle, format="bundle")
+            assert (done.was_there, done.still_here) == (not from_later, self.REASONS)
+            assert opened.db.execute("SELECT count(*) FROM withdrawals").fetchone() == (0,)
+        assert load_release("m@1.0.0", tmp_path / "other").status == "frozen"
+
+    def test_they_are_taken_over_where_the_release_is_there_without_the_clip(
+        self, bundle: Path, tmp_path: Path
+    ) -> None:
+        with open_workspace(tmp_path / "other") as opened:
+            import_release(opened, bundle, format="bundle")
+            done = import_release(opened, bundle, format="bundle")
+            assert (done.was_there, done.still_here) == (True, {})
+        check_bundle(
+            export_release(
+                load_edition("m@1.0.0", tmp_path / "other"), "bundle", tmp_path / "b"
+            ).path
+        )
+
+    def test_a_clip_of_the_longest_video_id(self, tmp_path: Path) -> None:
+        long = clip("v" * 80, 1.5, 3)
+        with open_workspace(tmp_path / "ws") as opened:
+            release(opened.db, "m@1.0.0", [*CLIPS, long])
+            withdraw(opened, "m", "x" * 500, clip_ids=[long.clip_id])
+        out = export_release(load_edition("m@1.0.0", tmp_path / "ws"), "bundle", tmp_path / "b")
+        assert load_release(out.path).withheld == {long.clip_id: "x" * 500}
+
+
+def test_a_file_that_no_release_has_is_named(bundle: Path) -> None:
+    (bundle / "run.sh").write_text("x")
+    with (bundle / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{hashlib.sha256(b'x').hexdigest()}  run.sh\n")
+    assert "'run.sh' is no file of a release" in check_bundle(bundle).not_checked
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from release_lists import CLASSES, CLIPS, NO, YES, clip, know, release
+from release_lists import CLASSES, CLIPS, NO, YES, annotate, clip, decide, know, release
 
 from mimecurate.curation.release_cards import MIMETICS_CARD, read_card
 from mimecurate.curation.release_edition import Edition, load_edition
@@ -290,17 +290,21 @@ class TestTexts:
             for one in CLIPS:
                 know(opened.db, one)
             for annotator in ("ann", "bob"):
-                opened.db.table("annotations").insert(
-                    {"clip_id": CLIPS[0].clip_id, "annotator": annotator, "at": "x"}
-                )
-            release(opened.db, "m@1.0.0")
+                annotate(opened.db, CLIPS[0], annotator)
+            decide(opened.db, CLIPS[1])
+            trimmed = clip(CLIPS[3].video_id, 3, 12.5, CLIPS[3].label)
+            decide(opened.db, CLIPS[3], start_ms=3000, end_ms=12500)
+            release(opened.db, "m@1.0.0", [*CLIPS[:3], trimmed])
+            annotate(opened.db, CLIPS[2], "eve", at="2026-02-01T00:00:00Z")
+            decide(opened.db, CLIPS[2], decided_at="2026-02-01T00:00:00Z")
         edition = load_edition("m@1.0.0", tmp_path / "ws")
         text = export_release(edition, "bundle", tmp_path / "out").path / "DATASHEET.md"
         sheet = text.read_text()
         assert "4 clips of 3 videos in 3 classes" in sheet
-        assert "Clips last 1 to 10 s, 4.8 s on average" in sheet
+        assert "Clips last 1 to 9.5 s, 4.6 s on average" in sheet
         assert "2 annotations of 1 clips by 2 annotators" in sheet
-        assert "could fetch 4 clips" in sheet
+        assert "- 2 clips adjudicated" in sheet
+        assert "could fetch 3 clips" in sheet
         assert "### Why was it made?\n\nNot stated." in sheet
 
     def test_the_changelog_lists_every_version(self, tmp_path: Path) -> None:

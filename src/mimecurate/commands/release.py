@@ -12,6 +12,8 @@ from mimecurate.commands.release_publish import check, export, rehydrate, withdr
 from mimecurate.console import counted, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mimecurate.console import Progress
     from mimecurate.curation.release_create import CreatedRelease
     from mimecurate.curation.release_diff import ReleaseDiff
@@ -86,6 +88,7 @@ def import_(
         )
     for check_name, count in done.findings.items():
         say(f"note: {check_name}: {count:,}")
+    _say_still_here(done.still_here)
     say(f"{'was there already' if done.was_there else 'imported'}: {done.reference}")
     if as_json:
         name, _, version = done.reference.partition("@")
@@ -96,11 +99,23 @@ def import_(
                 "digest": done.digest,
                 "was_there": done.was_there,
                 "findings": dict(done.findings),
+                "still_here": dict(done.still_here),
                 **done.counts,
             }
         )
     else:
         print_counts(done.counts, done.digest)
+
+
+def _say_still_here(clips: Mapping[str, str]) -> None:
+    if clips:
+        number = counted(len(clips), "clip")
+        say(f"note: withdrawn by its makers, and still in this workspace: {number}")
+        say("      take them down with: mimecurate release withdraw NAME --clip ID --reason …")
+    for clip_id, reason in list(clips.items())[:_MOST_SHOWN]:
+        say(f"  {clip_id}: {reason}")
+    if len(clips) > _MOST_SHOWN:
+        say(f"  and {len(clips) - _MOST_SHOWN:,} more; --json lists all")
 
 
 @command.command("create")
