@@ -7,6 +7,7 @@ reading an old release names the clip as withheld.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ from mimecurate.curation.release_problems import Problems
 from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_read import find_release, latest_release, version_of
 from mimecurate.curation.release_stage import close_stage, open_stage, stage_release, writing
-from mimecurate.errors import Problem
+from mimecurate.errors import Problem, plain_words
 from mimecurate.schemas.database import now
+from mimecurate.schemas.release import check_reason
 from mimecurate.schemas.versions import Change
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Withdrawal:
     files_removed: int
     also_listed_by: tuple[str, ...]
     """Latest releases of other names that list one of the clips, and should do without."""
+    traces: str
+    """Why traces of what was deleted may still be in the database file; empty: there are none."""
 
 
 def withdraw(
@@ -68,7 +72,9 @@ def withdraw(
     Raises:
         NoSuchReleaseError: there is no release of that name.
         InvalidInputError: no version of the release lists such a clip or video.
+        ValueError: the reason is none that can be published.
     """
+    check_reason(reason)
     db = workspace.db
     with workspace.lock("release", f"release withdraw {name}"):
         latest = latest_release(db, name) or find_release(db, f"{name}@1.0.0")
@@ -80,10 +86,26 @@ def withdraw(
         made = _take_down(db, latest, reason, decided_by)
         close_stage(db)
         files = finish_purges(workspace)
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         others = _also_listed_by(db, name)
+        traces = _overwrite(db)
     reference, digest, clips = made
-    return Withdrawal(reference, digest, clips, files, others)
+    return Withdrawal(reference, digest, clips, files, others, traces)
+
+
+def _overwrite(db: Database) -> str:
+    """Write the database file anew, without what was deleted, and empty the write-ahead log.
+
+    Overwriting freed pages is not enough: rows that moved from page to page left copies behind.
+
+    Returns:
+        Why that could not be done, if so.
+    """
+    try:
+        db.execute("VACUUM")
+        busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        return plain_words(error)
+    return "another program is reading it" if busy else ""
 
 
 def _collect(db: Database, name: str, clip_ids: Iterable[str], video_ids: Iterable[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,6 +83,41 @@ def test_nothing_of_it_is_left_in_the_files(workspace: Workspace) -> None:
     withdraw(workspace, "m", "asked", video_ids=[VIDEO])
     for path in workspace.root.glob("mimecurate.db*"):
         assert not any(secret in path.read_bytes() for secret in SECRETS), path
+
+
+def test_nothing_is_left_where_rows_moved_between_pages(workspace: Workspace) -> None:
+    db, ids = workspace.db, [f"video-{n:05d}" for n in range(1500)]
+    db.execute("PRAGMA secure_delete = OFF")
+    random.seed(1)
+    with db.atomic():
+        for video in ids:
+            know(db, clip(video), fetched=False)
+    for _ in range(2):
+        with db.atomic():
+            for video in random.sample(ids, len(ids)):
+                title = f"secret of {video} " + "." * random.randrange(200)
+                db.execute("UPDATE videos SET title = ? WHERE video_id = ?", [title, video])
+    gone = ids[::2]
+    withdraw(workspace, "m", "asked", video_ids=gone)
+    for path in workspace.root.glob("mimecurate.db*"):
+        left = path.read_bytes()
+        assert not [video for video in gone if f"secret of {video} ".encode() in left], path
+
+
+def test_a_reader_that_keeps_traces_in_the_log_is_told_of(workspace: Workspace) -> None:
+    workspace.db.execute("PRAGMA busy_timeout = 100")
+    with contextlib.closing(sqlite3.connect(workspace.root / "mimecurate.db")) as reader:
+        reader.execute("BEGIN").execute("SELECT count(*) FROM videos").fetchone()
+        done = withdraw(workspace, "m", "asked", video_ids=[VIDEO])
+    assert (done.clips, done.traces) == (2, "another program is reading it")
+    assert withdraw(workspace, "m", "asked", video_ids=[VIDEO]).traces == ""
+
+
+@pytest.mark.parametrize("reason", ["", "two\nlines", "x" * 501, "\x1b[2J"])
+def test_reasons_that_cannot_be_published(workspace: Workspace, reason: str) -> None:
+    with pytest.raises(ValueError, match="must be one line of 1 to 500 printable characters"):
+        withdraw(workspace, "m", reason, video_ids=[VIDEO])
+    assert len(_media(workspace)) == 4
 
 
 def test_one_clip_leaves_the_video_of_the_others(workspace: Workspace) -> None:

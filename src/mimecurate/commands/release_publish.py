@@ -68,7 +68,12 @@ def withdraw(
     """
     from mimecurate.curation.release_withdraw import withdraw as take_down
     from mimecurate.curation.workspace import open_workspace
+    from mimecurate.schemas.release import check_reason
 
+    try:
+        check_reason(reason)
+    except ValueError as error:
+        raise click.UsageError(f"--reason: {error}") from error
     if not clips and not videos:
         raise click.UsageError("name what to withdraw with --clip or --video")
     if not yes:
@@ -85,12 +90,16 @@ def withdraw(
                 "withdrawn": done.clips,
                 "files_removed": done.files_removed,
                 "also_listed_by": list(done.also_listed_by),
+                "traces": done.traces,
             }
         )
     say(f"{counted(done.clips, 'clip')} withdrawn, {counted(done.files_removed, 'file')} deleted")
     say(f"frozen: {done.reference}" if done.reference else "the latest release lists none of them")
     for other in done.also_listed_by:
         say(f"{other} lists some of them too: mimecurate release withdraw {other.split('@')[0]} …")
+    if done.traces:
+        say(f"note: mimecurate.db may still hold traces of what was deleted: {done.traces};")
+        say("      mend that and give the same line again")
 
 
 @click.command("export")
@@ -254,6 +263,7 @@ def _fetch(
     allow_files: bool,
 ) -> None:
     from mimecurate.commands.fetch import fetch_options_of as fetch_options
+    from mimecurate.commands.fetch import run_options
     from mimecurate.commands.fetch_view import FetchView
     from mimecurate.console import log_to_file
     from mimecurate.curation.fetch import fetch
@@ -272,11 +282,11 @@ def _fetch(
             list_name=edition.reference,
             retry_failed=retry_failed,
             pacer=make_pacer(how.source, sleep_s=chosen["fetch.sleep_s"], on_pause=view.paused),
-            workers=chosen["fetch.workers"],
-            where=chosen["fetch.engine"],
+            **run_options(chosen),
             settings={"release": edition.reference},
             on_plan=view.plan,
             on_result=view.result,
+            on_note=view.note,
         )
 
 
