@@ -207,6 +207,8 @@ def take_over_answers(db: Database) -> int:
     Returns:
         How many decisions were made.
     """
+    if not db.execute("SELECT 1 FROM rounds WHERE kind = 'adjudication'").fetchone():
+        return 0
     with writing(db):
         return _take_over(db)
 

@@ -16,6 +16,7 @@ from mimecurate.annotation.screen import build_screen, workspace_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sqlite_utils import Database
 
@@ -33,6 +34,8 @@ def push_disputes(
     disputes: Sequence[Dispute],
     *,
     anonymous: bool = False,
+    media_url: str | None = None,
+    clips_dir: Path | None = None,
     advance: Callable[[int], object] = lambda done: None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Pushed:
@@ -43,6 +46,8 @@ def push_disputes(
         connection: to the server.
         disputes: the clips, at least one.
         anonymous: hide who said what.
+        media_url: where else clips are, as in `mimecurate.annotation.push.PushOptions`.
+        clips_dir: the folder of the clips as the server sees it.
         advance: told how many more tasks are settled.
         say: told what a person should know at once.
 
@@ -50,7 +55,7 @@ def push_disputes(
         ServerError: the server refuses, or is gone; what arrived is kept.
     """
     plan = PushPlan(
-        PushOptions(round=_round(workspace.db)),
+        PushOptions(round=_round(workspace.db), media_url=media_url, clips_dir=clips_dir),
         build_screen(workspace_classes(workspace.db), shows_answers=True),
         RoundClips(tuple(dispute.clip_id for dispute in disputes), {}),
         (None,),

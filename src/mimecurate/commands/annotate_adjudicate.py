@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -17,7 +18,6 @@ from mimecurate.errors import MimecurateError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from mimecurate.annotation.adjudicate import Dispute, Settled, Standing
     from mimecurate.annotation.adjudicate_csv import Imported
@@ -59,6 +59,12 @@ class _Done:
 @click.option(
     "--push", is_flag=True, help="Send what is in dispute to Label Studio, with all answers."
 )
+@click.option("--media-url", metavar="PREFIX", help="For --push: where else clips/ is.")
+@click.option(
+    "--clips-dir",
+    type=click.Path(path_type=Path),
+    help="For --push: the folder clips/ as that server sees it.",
+)
 @click.option("--anonymous", is_flag=True, help="Hide who said what.")
 @click.option("--import", "import_", type=_FILE, help="Take over decisions from a CSV; - is stdin.")
 @click.option(
@@ -68,13 +74,18 @@ class _Done:
 @click.option("--dry-run", is_flag=True, help="Only say what --rule or --import would do.")
 @server_options
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     workspace: Path,
     rule: str | None,
     min_annotators: int,
     rounds: tuple[str, ...],
     terminal: bool,
     push: bool,
+    media_url: str | None,
+    clips_dir: Path | None,
     anonymous: bool,
     import_: str | None,
     export: str | None,
@@ -96,6 +107,8 @@ def command(
       mimecurate annotate adjudicate --rule majority --min-annotators 3
       mimecurate annotate adjudicate --terminal --by "Ada"
       mimecurate annotate adjudicate --export decisions.csv
+
+    Exit status: 0 done, 3 some clips could not be sent to Label Studio.
     """
     from mimecurate.annotation.adjudicate import find_standing, settle_by_rule, take_over_answers
     from mimecurate.annotation.adjudicate_csv import import_decisions
@@ -126,10 +139,11 @@ def command(
             done.in_terminal = _ask(space, standing, name, anonymous, as_json)
             standing = stand()
         if push:
-            done.pushed = _push(space, standing, anonymous, url, token)
+            done.pushed = _push(space, standing, anonymous, (url, token), (media_url, clips_dir))
         if export is not None:
             _export(space, standing, export)
         _report(space, done, standing, anonymous, as_json, quiet=terminal or export == "-")
+    ctx.exit(3 if done.pushed is not None and done.pushed.refused else 0)
 
 
 def _check_options(
@@ -192,7 +206,11 @@ def _ask(space: Workspace, standing: Standing, by: str, anonymous: bool, as_json
 
 
 def _push(
-    space: Workspace, standing: Standing, anonymous: bool, url: str | None, token: str | None
+    space: Workspace,
+    standing: Standing,
+    anonymous: bool,
+    server: tuple[str | None, str | None],
+    media: tuple[str | None, Path | None],
 ) -> Pushed | None:
     from mimecurate.annotation.adjudicate_push import push_disputes
     from mimecurate.commands.server_options import open_connection
@@ -202,7 +220,7 @@ def _push(
         say("nothing is in dispute; nothing was sent")
         return None
     with (
-        open_connection(space.root, url, token) as connection,
+        open_connection(space.root, *server) as connection,
         progress("sending", len(standing.disputes)) as bar,
     ):
         return push_disputes(
@@ -210,6 +228,8 @@ def _push(
             connection,
             standing.disputes,
             anonymous=anonymous,
+            media_url=media[0],
+            clips_dir=media[1],
             advance=bar.advance,
             say=bar.say,
         )
@@ -271,6 +291,7 @@ def _as_json(
             "created": pushed.created,
             "existing": pushed.existing,
             "updated": pushed.updated,
+            "refused": [asdict(clip) for clip in pushed.refused],
         },
         "settled": standing.settled,
         "agreed": standing.agreed,
@@ -319,6 +340,7 @@ def _words(done: _Done, standing: Standing) -> list[str]:
     if done.in_terminal is not None:
         lines.append(f"decided here: {done.in_terminal:,}")
     if done.pushed is not None:
+        lines += [f"not sent: {one.clip_id}: {one.problem}" for one in done.pushed.refused]
         lines.append(
             f"sent {done.pushed.created:,} clips, {done.pushed.existing:,} were there; decide at "
             f"{done.pushed.project_url}, then run `mimecurate annotate pull` and this again"
