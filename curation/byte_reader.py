@@ -29,3 +29,7 @@ class ByteReader(Protocol):
 
 class RangesNotSupportedError(Exception):
     """The server ignores ``Range``; the file can only be had whole."""
+
+
+class BadAnswerError(ConnectionError):
+    """The server answered something else than was asked; another attempt may do better."""

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64 * 1024
-MIN_BYTES_PER_S = 1024
-"""A server that sends less than this for a timeout's length has stalled."""
 MAX_PAGE_BYTES = 64 << 20
 """Of a page or a manifest that is read whole into memory."""
 MAX_HOPS = 8
@@ -61,7 +59,7 @@ class Work:
     pacer: Pacer
     check_stopped: Callable[[], None]
     metadata: bool
-    timeout_s: float
+    options: SourceOptions
     hops: int = 0
     bytes_read: int = 0
     ready: Response | None = None
@@ -128,9 +126,10 @@ class WatchedResponse(RequestsResponseAdapter):  # type: ignore[misc]
         """Only time spent on waiting for the server counts."""
         self._window_s += seconds
         self._window_bytes += num_bytes
-        if self._window_s < self._work.timeout_s:
+        options = self._work.options
+        if self._window_s < options.timeout_s:
             return
-        if self._window_bytes < MIN_BYTES_PER_S * self._work.timeout_s:
+        if self._window_bytes < options.min_rate * options.timeout_s:
             self.close()
             reason = f"stalled: {self._window_bytes} bytes in {self._window_s:.0f} s"
             raise TransportError(cause=TimeoutError(reason))
@@ -246,7 +245,7 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]
             reach: the most private network allowed; None: what the first connection goes to.
         """
         before = (self._work, self.guard.reach)
-        self._work = Work(pacer, check_stopped, metadata, self.options.timeout_s)
+        self._work = Work(pacer, check_stopped, metadata, self.options)
         self.guard.reach = reach
         self.messages.warnings.clear()
         try:
@@ -372,4 +371,5 @@ def downloader_for(options: SourceOptions) -> Downloader:
         if current is not None:
             current.close()
         _of_thread.downloader = current = Downloader(options)
+    current.options = options  # equal, but for what doesn't matter to yt-dlp
     return current

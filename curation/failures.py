@@ -15,6 +15,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from mimecurate.curation.byte_reader import BadAnswerError
 from mimecurate.curation.network_guard import ForbiddenAddressError
 from mimecurate.errors import ClipError, Reason, plain_words
 
@@ -233,11 +234,13 @@ def _of_transport(chain: Sequence[BaseException]) -> ClipError:
     """Read a failed connection; its innermost cause has the plainest words."""
     for link in chain:
         if isinstance(link, socket.gaierror):
-            return ClipError(Reason.NETWORK, clean_message(f"name resolution: {link.strerror}"))
+            words = clean_message(f"name resolution: {link.strerror}")
+            return ClipError(Reason.NETWORK, words, unanswered=True)
     root = chain[-1]
     text = clean_message(plain_words(root)) or type(root).__name__
     timed_out = any(isinstance(e, TimeoutError) or "Timeout" in type(e).__name__ for e in chain)
-    return ClipError(Reason.TIMEOUT if timed_out else Reason.NETWORK, text)
+    reason = Reason.TIMEOUT if timed_out else Reason.NETWORK
+    return ClipError(reason, text, unanswered=not isinstance(root, BadAnswerError))
 
 
 def _by_message(chain: Sequence[BaseException], warnings: Sequence[str]) -> ClipError:

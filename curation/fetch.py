@@ -15,14 +15,17 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
 from mimecurate import __version__
 from mimecurate.curation import engine
 from mimecurate.curation.fetch_plan import Plan, adopt_plan, jobs, make_plan
-from mimecurate.curation.fetch_record import record_result, record_untried
+from mimecurate.curation.fetch_queue import GIVE_UP_AFTER, MAX_WAIT_S, SIT_OUT_S, VideoQueue
+from mimecurate.curation.fetch_record import count_untried, record_result, record_untried
 from mimecurate.curation.fetch_video import ClipResult, FetchOptions, fetch_video
 from mimecurate.curation.media_store import remove_unfinished
+from mimecurate.curation.pacing import SitePausedError
 from mimecurate.errors import InvalidInputError, Reason
 from mimecurate.schemas.database import now
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from mimecurate.curation.fetch_plan import VideoJob
+    from mimecurate.curation.fetch_plan import ClipJob, VideoJob
     from mimecurate.curation.pacing import Pacer
     from mimecurate.curation.url_list import ClipRequest, Notice
     from mimecurate.curation.workspace import Workspace
@@ -52,6 +55,8 @@ class FetchReport:
     skipped: int = 0
     failed: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
+    not_tried: int = 0
+    """Clips of sites that did not answer: left for the next run, not failed."""
     bytes_downloaded: int = 0
     seconds: float = 0.0
     run_id: int = 0
@@ -59,6 +64,8 @@ class FetchReport:
     """Lines that were left out, the first thousand of them."""
     invalid_count: int = 0
     """How many lines were left out; they count as ``failed``, too."""
+    ran_full: bool = False
+    """The disk was full, and the run ended for it."""
 
 
 class StoppedError(Exception):
@@ -76,9 +83,12 @@ def fetch(
     list_name: str = "list",
     retry_failed: bool = False,
     skip_invalid: bool = False,
+    max_wait_s: float = MAX_WAIT_S,
+    give_up_after: int = GIVE_UP_AFTER,
     settings: dict[str, object] | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_result: Callable[[ClipResult], None] = lambda result: None,
+    on_note: Callable[[str], None] = lambda line: None,
 ) -> FetchReport:
     """Fetch what a list asks for and the workspace does not have.
 
@@ -92,9 +102,14 @@ def fetch(
         list_name: what errors call the list.
         retry_failed: ask again for what failed for good in earlier runs.
         skip_invalid: go on without the lines that are wrong; they count as failed.
+        max_wait_s: how long to wait for sites that ask for a pause, with nothing else to do, since
+            a clip was last fetched; what is left then is rate limited.
+        give_up_after: videos in a row for which a site does not answer, before its others are left
+            for the next run.
         settings: what the run was started with, kept in the table ``runs``.
         on_plan: called once the list is read.
         on_result: called with each clip as it is done or has failed.
+        on_note: called with lines for the user: what is waited for, and what is left alone.
 
     Returns:
         The run in numbers. ``skipped`` were there already; ``failed`` counts those that failed for
@@ -119,10 +134,14 @@ def fetch(
         on_plan(plan)
         adopt_plan(db)
         report = _begin(db, plan, settings or {})
-        for result in _results(workspace, options, report, pacer, workers, where):
-            record_result(db, report.run_id, result)
-            _count(report, result)
-            on_result(result)
+        pacer.sit_out_s, pacer.longest_pause_s = SIT_OUT_S, max_wait_s
+        with VideoQueue(
+            jobs(db), pacer, max_wait_s=max_wait_s, give_up_after=give_up_after, say=on_note
+        ) as queue:
+            for result in _results(queue, workspace, options, report, pacer, workers, where):
+                record_result(db, report.run_id, result)
+                _count(report, result)
+                on_result(result)
         _close_run(db, report)
     report.seconds = time.monotonic() - started_s
     return report
@@ -153,6 +172,7 @@ def plan_only(
 
 
 def _results(
+    queue: VideoQueue,
     workspace: Workspace,
     options: FetchOptions,
     report: FetchReport,
@@ -160,55 +180,87 @@ def _results(
     workers: int,
     where: Literal["local", "ray"],
 ) -> Iterator[ClipResult]:
-    stop = threading.Event()
-    check = partial(_check, stop) if where == "local" else _never
-    work = partial(
-        fetch_video,
-        options=options,
-        pacer=pacer if where == "local" else pacer.scaled(workers),
-        check_stopped=check,
-    )
-    todo = _while_there_is_room(jobs(workspace.db), workspace, report)
-    outcomes = engine.flat_map(work, todo, workers=workers, engine=where)
+    has_room = partial(_has_room, workspace, report)
+    for ready in queue.rounds():
+        stop = threading.Event()
+        work = partial(
+            fetch_video,
+            options=options,
+            pacer=pacer if where == "local" else pacer.scaled(workers),
+            check_stopped=partial(_check, stop) if where == "local" else _never,
+        )
+        todo = takewhile(has_room, ready)
+        outcomes = engine.flat_map(work, todo, workers=workers, engine=where)
+        with contextlib.closing(outcomes), contextlib.ExitStack() as on_exit:
+            on_exit.callback(stop.set)
+            yield from _results_of(outcomes, queue, report)
+        if report.ran_full:
+            return
+    for job, words in queue.left():
+        yield from _failures(job, job.clips, Reason.RATE_LIMITED, words)
+
+
+def _results_of(
+    outcomes: Iterable[engine.Outcome[VideoJob, ClipResult]],
+    queue: VideoQueue,
+    report: FetchReport,
+) -> Iterator[ClipResult]:
+    """Pass on what comes of each clip, and tell the queue what came of each video."""
     done: set[str] = set()  # of the videos that are being worked on
-    with contextlib.closing(outcomes), contextlib.ExitStack() as on_exit:
-        on_exit.callback(stop.set)
-        for outcome in outcomes:
-            if outcome.value is not None:
-                done.add(outcome.value.asked)
-                yield outcome.value
-            if outcome.error is not None:
-                yield from _broken(outcome.item, done, outcome.error)
-            if outcome.is_last:
-                done.difference_update(clip.clip_id for clip in outcome.item.clips)
+    silent: set[str] = set()
+    for outcome in outcomes:
+        job, result = outcome.item, outcome.value
+        if result is not None:
+            done.add(result.asked)
+            if result.fetched is not None:
+                queue.fetched()
+            if result.unanswered:
+                silent.add(job.video_id)
+            yield result
+        if not outcome.is_last:
+            continue
+        left = tuple(clip for clip in job.clips if clip.clip_id not in done)
+        if isinstance(outcome.error, SitePausedError):
+            report.bytes_downloaded += outcome.error.bytes_downloaded
+            queue.put_aside(job, left, outcome.error)
+        elif outcome.error is not None:
+            yield from _unforeseen(job, left, outcome.error)
+        else:
+            queue.note(job, answered=job.video_id not in silent)
+        silent.discard(job.video_id)
+        done.difference_update(clip.clip_id for clip in job.clips)
 
 
-def _while_there_is_room(
-    todo: Iterator[VideoJob], workspace: Workspace, report: FetchReport
-) -> Iterator[VideoJob]:
-    for job in todo:
-        if report.by_reason[Reason.DISK_FULL]:
-            free = shutil.disk_usage(workspace.root).free
-            if free < ROOM_AFTER_FULL_BYTES:
-                return
-        yield job
+def _has_room(workspace: Workspace, report: FetchReport, job: VideoJob) -> bool:
+    """Whether to go on with another video; once the disk was full, only with room on it."""
+    if report.by_reason[Reason.DISK_FULL]:
+        report.ran_full = shutil.disk_usage(workspace.root).free < ROOM_AFTER_FULL_BYTES
+    return not report.ran_full
 
 
-def _broken(job: VideoJob, done: set[str], error: Exception) -> Iterator[ClipResult]:
+def _unforeseen(
+    job: VideoJob, clips: tuple[ClipJob, ...], error: Exception
+) -> Iterator[ClipResult]:
     """Fail what is left of a video whose worker failed in a way that nobody foresaw."""
     logger.error("%s: unforeseen %r", job.url, error, exc_info=error)
-    for clip in job.clips:
-        if clip.clip_id not in done:
-            yield ClipResult(
-                clip.clip_id,
-                clip.clip_id,
-                job.video_id,
-                job.url,
-                clip.start_ms,
-                clip.end_ms,
-                reason=Reason.OTHER,
-                message=f"unforeseen {type(error).__name__}: {error}",
-            )
+    words = f"unforeseen {type(error).__name__}: {error}"
+    yield from _failures(job, clips, Reason.OTHER, words)
+
+
+def _failures(
+    job: VideoJob, clips: tuple[ClipJob, ...], reason: Reason, message: str
+) -> Iterator[ClipResult]:
+    for clip in clips:
+        yield ClipResult(
+            clip.clip_id,
+            clip.clip_id,
+            job.video_id,
+            job.url,
+            clip.start_ms,
+            clip.end_ms,
+            reason=reason,
+            message=message,
+        )
 
 
 def _check(stop: threading.Event) -> None:
@@ -251,11 +303,16 @@ def _begin(db: Database, plan: Plan, settings: dict[str, object]) -> FetchReport
 
 
 def _close_run(db: Database, report: FetchReport) -> None:
-    untried = record_untried(
-        db, report.run_id, Reason.DISK_FULL, "not tried: the disk is full; make room and run again"
-    )
-    if untried:
+    if report.ran_full:
+        untried = record_untried(
+            db,
+            report.run_id,
+            Reason.DISK_FULL,
+            "not tried: the disk is full; make room and run again",
+        )
         report.failed += untried
         report.by_reason[Reason.DISK_FULL] += untried
+    else:
+        report.not_tried = count_untried(db, report.run_id)
     with db.atomic():
         db.execute("UPDATE runs SET finished_at = ? WHERE run_id = ?", [now(), report.run_id])

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mimecurate.curation.url_list import ClipRequest, Notice
 from mimecurate.errors import Problem, Reason
@@ -47,6 +47,37 @@ class VideoJob:
     video_id: str
     url: str
     clips: tuple[ClipJob, ...]
+    failures: int = 0
+    """Attempts at it that failed earlier in the run."""
+
+
+class JobSpool:
+    """Videos that wait in an unnamed temporary file, not in memory: put in, then taken out once."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115, closed by whoever drains it
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many were put in."""
+        return self._count
+
+    def add(self, job: VideoJob) -> None:
+        """Put one in."""
+        pickle.dump(job, self._file)
+        self._count += 1
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
+
+    def drain(self) -> Iterator[VideoJob]:
+        """Take them out, in the order in which they came, in any thread."""
+        with self._file:
+            self._file.seek(0)
+            for _ in range(self._count):
+                yield pickle.load(self._file)  # our own file, that nobody else can open
 
 
 @dataclass(slots=True)
@@ -143,31 +174,22 @@ def adopt_plan(db: Database) -> None:
 
 
 def jobs(db: Database) -> Iterator[VideoJob]:
-    """Return the videos that are left to do, in the list's order, each with all its clips.
+    """Return the videos that are left to do, each with all its clips.
 
-    They wait in an unnamed temporary file, not in memory, and may be taken in any thread.
+    They come in the list's order, but those that were asked for in earlier runs last: where a
+    run ends early, because nobody answers, the next one doesn't begin with the same videos.
     """
-    spool = tempfile.TemporaryFile()  # noqa: SIM115, closed by whoever drains it
+    spool = JobSpool()
     rows = db.execute(
-        "SELECT place, video_id, url, clip_id, start_ms, end_ms FROM temp.plan "
-        "WHERE state = 'todo' ORDER BY place, start_ms"
+        "SELECT place, video_id, url, clip_id, start_ms, end_ms, "
+        "EXISTS (SELECT 1 FROM attempts WHERE attempts.video_id = plan.video_id) AS asked_before "
+        "FROM temp.plan WHERE state = 'todo' ORDER BY asked_before, place, start_ms"
     )
     for _, group in groupby(rows, key=itemgetter(0)):
         of_video = list(group)
         clips = tuple(ClipJob(row[3], row[4], row[5]) for row in of_video)
-        pickle.dump(VideoJob(of_video[0][1], of_video[0][2], clips), spool)
-    spool.seek(0)
-    return _drain(spool)
-
-
-def _drain(spool: IO[bytes]) -> Iterator[VideoJob]:
-    with spool:
-        while True:
-            try:
-                job = pickle.load(spool)  # our own file, that nobody else can open
-            except EOFError:
-                return
-            yield job
+        spool.add(VideoJob(of_video[0][1], of_video[0][2], clips))
+    return spool.drain()
 
 
 def to_the_end_id(video_id: str, start_ms: int) -> str:

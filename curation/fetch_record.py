@@ -27,17 +27,27 @@ def record_result(db: Database, run_id: int, result: ClipResult) -> None:
         _insert_attempt(db, run_id, result)
 
 
+_UNTRIED = (
+    "FROM temp.plan WHERE state = 'todo' "
+    "AND clip_id NOT IN (SELECT clip_id FROM attempts WHERE run_id = ?)"
+)
+"""The clips of the plan that a run did not get to."""
+
+
 def record_untried(db: Database, run_id: int, reason: Reason, message: str) -> int:
     """Record a failure for each clip of the plan that the run did not get to; return how many."""
     with db.atomic():
         cursor = db.execute(
             "INSERT INTO attempts (run_id, video_id, clip_id, at, status, reason, message) "
-            "SELECT ?, video_id, clip_id, ?, 'failed', ?, ? FROM temp.plan "
-            "WHERE state = 'todo' AND clip_id NOT IN "
-            "(SELECT clip_id FROM attempts WHERE run_id = ?)",
+            f"SELECT ?, video_id, clip_id, ?, 'failed', ?, ? {_UNTRIED}",
             [run_id, now(), reason, message, run_id],
         )
     return int(cursor.rowcount)
+
+
+def count_untried(db: Database, run_id: int) -> int:
+    """Count the clips of the plan that the run did not get to."""
+    return int(db.execute(f"SELECT count(*) {_UNTRIED}", [run_id]).fetchone()[0])
 
 
 def report_clips(db: Database, run_id: int) -> Iterator[dict[str, object]]:

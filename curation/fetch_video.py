@@ -18,6 +18,7 @@ from mimecurate.curation.cut import cut_clip
 from mimecurate.curation.media_source import prefetch
 from mimecurate.curation.media_store import media_path, publish, unfinished_path
 from mimecurate.curation.open_video import open_video
+from mimecurate.curation.pacing import SitePausedError
 from mimecurate.curation.verify import verify_clip
 from mimecurate.errors import ClipError, Reason, plain_words
 from mimecurate.schemas.ids import clip_id
@@ -46,6 +47,8 @@ class FetchOptions:
     cut: CutMode
     max_height: int | None
     max_duration_ms: int
+    max_clip_s: float = 3600.0
+    """Longest that one clip may take, from asking for its video on, all waits included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class ClipResult:
     fetched: Fetched | None = None
     reason: Reason | None = None
     message: str = ""
+    unanswered: bool = False
+    """Nobody answered when its video was asked for."""
 
 
 def fetch_video(
@@ -85,32 +90,62 @@ def fetch_video(
     """Resolve one video, read only what its clips need, and yield each clip as it is done.
 
     Every clip of the job yields exactly one result; what fails does so with its reason.
+
+    Raises:
+        SitePausedError: the site wants a pause; the clips without a result are left to do.
     """
     av.logging.set_libav_level(av.logging.PANIC)  # it would write to stderr by itself
     left = list(job.clips)
-    mark_s = time.monotonic()
+    watch = _Watch(options.max_clip_s, check_stopped)
     try:
         with open_video(
             job.url,
-            options.source,
+            replace(options.source, failed_before=job.failures),
             pacer,
-            check_stopped,
+            watch.check,
             spool_dir=options.clips_dir / ".unfinished",
         ) as source:
             paid = 0
             for clip in job.clips:
-                result = _one_clip(job, clip, source, options, check_stopped)
+                try:
+                    result = _one_clip(job, clip, source, options, watch.check)
+                except SitePausedError as paused:
+                    paused.bytes_downloaded = source.bytes_read() - paid
+                    raise
                 cost = source.bytes_read() - paid
                 paid += cost
                 left.remove(clip)
-                now_s = time.monotonic()
-                yield replace(result, bytes_downloaded=cost, seconds=now_s - mark_s)
-                mark_s = now_s
+                yield replace(result, bytes_downloaded=cost, seconds=watch.restart())
+    except SitePausedError:
+        raise
     except (ClipError, OSError) as error:
         logger.info("%s: %s", job.url, error)
-        seconds = (time.monotonic() - mark_s) / max(1, len(left))
+        seconds = watch.restart() / max(1, len(left))
+        unanswered = isinstance(error, ClipError) and error.unanswered
         for clip in left:
-            yield replace(_failure(job, clip, error), seconds=seconds)
+            failure = _failure(job, clip, error)
+            yield replace(failure, seconds=seconds, unanswered=unanswered)
+
+
+class _Watch:
+    """Says when the run is to end, or one clip has taken too long."""
+
+    def __init__(self, max_s: float, check_stopped: Callable[[], None]) -> None:
+        self._max_s = max_s
+        self._check_stopped = check_stopped
+        self._started_s = time.monotonic()
+
+    def check(self) -> None:
+        self._check_stopped()
+        if time.monotonic() - self._started_s > self._max_s:
+            words = f"took longer than {self._max_s:g} s (--clip-timeout allows more)"
+            raise ClipError(Reason.TIMEOUT, words)
+
+    def restart(self) -> float:
+        """Begin with another clip; return the seconds that the last one took."""
+        took_s = time.monotonic() - self._started_s
+        self._started_s += took_s
+        return took_s
 
 
 def _one_clip(
@@ -139,6 +174,8 @@ def _one_clip(
         cut, facts = _cut_and_verify(cut_to, unfinished, options.cut)
         name = clip_id(job.video_id, clip.start_ms, end_ms)
         publish(unfinished, options.clips_dir.parent / media_path(name))
+    except SitePausedError:
+        raise
     except (ClipError, OSError) as error:
         logger.info("%s: %s", clip.clip_id, error)
         return _failure(job, clip, error)

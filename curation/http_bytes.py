@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from yt_dlp.networking.common import Request
 from yt_dlp.networking.exceptions import HTTPError
 
-from mimecurate.curation.byte_reader import RangesNotSupportedError
+from mimecurate.curation.byte_reader import BadAnswerError, RangesNotSupportedError
 from mimecurate.curation.downloader import CHUNK_BYTES
 from mimecurate.curation.retrying import Retrier
 from mimecurate.curation.source_types import FileHead
@@ -37,10 +37,6 @@ MAX_WAIT_S = 120.0
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-
-
-class BadAnswerError(ConnectionError):
-    """The server answered something else than was asked; another attempt may do better."""
 
 
 class FileChangedError(Exception):
@@ -176,6 +172,7 @@ class HttpBytes:
             finally:
                 response.close()
                 self._received += work.bytes_read
+        self._downloader.options.check_size(self._received)
         if start < stop:
             raise BadAnswerError(f"the response ended {stop - start} bytes too early")
 

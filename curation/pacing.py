@@ -24,7 +24,8 @@ CONNECTIONS_PER_SITE = 4
 FIRST_PAUSE_S = 60.0
 """Where nobody says how long: YouTube, when it asks to slow down; doubled each time in a row."""
 LONGEST_PAUSE_S = 3600.0
-"""A longer one is not sat out: the site's videos fail as rate limited, without being asked."""
+"""A longer one is not sat out, if nothing else is said: the site's videos fail as rate limited,
+without being asked."""
 
 _STEP_S = 0.2
 _YOUTUBE_DOMAINS = ("youtube.com", "youtu.be", "youtube-nocookie.com", "googlevideo.com")
@@ -40,6 +41,40 @@ def site_of(host: str) -> str:
     if any(host == domain or host.endswith("." + domain) for domain in _YOUTUBE_DOMAINS):
         return "youtube.com"
     return host.removeprefix("www.")
+
+
+class SitePausedError(ClipError):
+    """A site is left alone for a while; its videos may be asked for later in the run."""
+
+    def __init__(self, site: str, pause_s: float, failures: int = 0) -> None:
+        """Keep the site, how long from now, and how often it has refused this video till now."""
+        message = f"{site} asks to be left alone for another {pause_s:.0f} s"
+        super().__init__(Reason.RATE_LIMITED, message, retry_after_s=pause_s)
+        self.site = site
+        self.pause_s = pause_s
+        self.failures = failures
+        self.bytes_downloaded = 0
+        """In vain: they will be asked for again."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with all fields."""
+        made_of = (self.site, self.pause_s, self.failures)
+        return (SitePausedError, made_of, {"bytes_downloaded": self.bytes_downloaded})
+
+
+class PauseTooLongError(ClipError):
+    """A site is left alone for longer than anybody waits."""
+
+    def __init__(self, site: str, pause_s: float) -> None:
+        """Keep the site, and how long from now."""
+        message = f"{site} asks to be left alone for another {pause_s:.0f} s"
+        super().__init__(Reason.RATE_LIMITED, message, retry_after_s=pause_s)
+        self.site = site
+        self.pause_s = pause_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with all fields."""
+        return (PauseTooLongError, (self.site, self.pause_s))
 
 
 class Pacer:
@@ -83,6 +118,10 @@ class Pacer:
         self.min_interval_s = min_interval_s
         self.max_per_site = max_per_site
         self.limit_rate = limit_rate
+        self.longest_pause_s = LONGEST_PAUSE_S
+        """A longer one is not waited for at all."""
+        self.sit_out_s = float("inf")
+        """A longer pause is not sat out in the thread that meets it: it raises."""
         self._interval_factor = 1.0
         self._on_pause = on_pause
         self._clock = clock
@@ -105,25 +144,37 @@ class Pacer:
             metadata: whether the interval is kept too; ranges of media only keep pauses.
 
         Raises:
-            ClipError: the site asked to be left alone for more than an hour from now.
+            SitePausedError: the site is left alone for longer than `sit_out_s`.
+            PauseTooLongError: for longer than `longest_pause_s`.
         """
         site = site_of(host)
         turn = self._take_turn(site) if metadata else self._clock()
         self._sleep_until(turn, check_stopped)
         while True:
-            with self._lock:
-                until = self._paused_until.get(site, 0.0)
-            left_s = until - self._clock()
-            if left_s <= 0:
+            self.check_pause(host)
+            left_s = self.pause_left_s(host)
+            if left_s == 0:
                 return
-            if left_s > LONGEST_PAUSE_S:
-                raise ClipError(
-                    Reason.RATE_LIMITED,
-                    f"{site} asks to be left alone for another {left_s:.0f} s",
-                    retry_after_s=left_s,
-                )
             # not all at once when it is over
-            self._sleep_until(until + random.uniform(0, 0.05 * left_s), check_stopped)
+            jitter_s = random.uniform(0, 0.05 * left_s)
+            self._sleep_until(self._clock() + left_s + jitter_s, check_stopped)
+
+    def check_pause(self, host: str, failures: int = 0) -> None:
+        """Raise if a site's pause is too long to sit out.
+
+        Args:
+            host: as in the URL.
+            failures: how often the site has refused the video in question.
+
+        Raises:
+            SitePausedError: it is left alone for longer than `sit_out_s`.
+            PauseTooLongError: for longer than `longest_pause_s`.
+        """
+        left_s = self.pause_left_s(host)
+        if left_s > self.longest_pause_s:
+            raise PauseTooLongError(site_of(host), left_s)
+        if left_s > self.sit_out_s:
+            raise SitePausedError(site_of(host), left_s, failures)
 
     def _take_turn(self, site: str) -> float:
         interval_s = self.min_interval_s
@@ -188,11 +239,11 @@ class Pacer:
             if self._paused_until.get(site, 0.0) <= self._clock():
                 self._pauses_in_a_row.pop(site, None)
 
-    def paused_until(self, host: str) -> float | None:
-        """When a site may be asked again, on the pacer's clock; None if now."""
+    def pause_left_s(self, host: str) -> float:
+        """How long a site is still to be left alone; 0 if it may be asked."""
         with self._lock:
             until = self._paused_until.get(site_of(host), 0.0)
-        return until if until > self._clock() else None
+        return max(0.0, until - self._clock())
 
     def throttle(self, num_bytes: int, check_stopped: Callable[[], None]) -> None:
         """Wait as long as it takes for ``num_bytes`` to fit in the rate that all threads share."""
@@ -226,20 +277,15 @@ class Pacer:
             limit_rate=None if self.limit_rate is None else self.limit_rate / workers,
         )
         share._interval_factor = self._interval_factor * workers
+        share.longest_pause_s, share.sit_out_s = self.longest_pause_s, self.sit_out_s
         return share
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings alone."""
-        settings = (self.min_interval_s, self.max_per_site, self.limit_rate, self._interval_factor)
-        return (_unpickle, settings)
+        made_of = (self.min_interval_s, self.max_per_site, self.limit_rate)
+        kept = ("longest_pause_s", "sit_out_s", "_interval_factor")
+        return (_unpickle, made_of, {name: getattr(self, name) for name in kept})
 
 
-def _unpickle(
-    min_interval_s: float | None,
-    max_per_site: int,
-    limit_rate: float | None,
-    interval_factor: float,
-) -> Pacer:
-    pacer = Pacer(min_interval_s, max_per_site=max_per_site, limit_rate=limit_rate)
-    pacer._interval_factor = interval_factor
-    return pacer
+def _unpickle(min_interval_s: float | None, max_per_site: int, limit_rate: float | None) -> Pacer:
+    return Pacer(min_interval_s, max_per_site=max_per_site, limit_rate=limit_rate)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.failures import asks_to_slow_down, classify, is_retryable
-from mimecurate.curation.pacing import LONGEST_PAUSE_S, site_of
+from mimecurate.curation.pacing import PauseTooLongError, SitePausedError, site_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +28,8 @@ class RetryPolicy:
     backoff_s: float
     """Wait before the first of these; doubled each time, up to half as much again at random."""
     backoff_max_s: float
+    failed_before: int = 0
+    """Failures that count already, of earlier in the run."""
 
     def wait_s(self, attempt: int) -> float:
         """How long to wait before retry number ``attempt``, counted from 1."""
@@ -45,7 +47,7 @@ class Retrier:
         self._policy = policy
         self._pacer = pacer
         self._check_stopped = check_stopped
-        self._failures = 0
+        self._failures = policy.failed_before
 
     def progressed(self) -> None:
         """Note that something was had: the next failure counts as the first."""
@@ -62,16 +64,23 @@ class Retrier:
             warnings: what yt-dlp warned of.
 
         Raises:
+            SitePausedError: the site wants a pause that is too long to sit out here.
             ClipError: the failure won't pass, or not within the policy's retries.
         """
         self._check_stopped()  # its exception may have been swallowed on the way here
         clip_error = classify(error, warnings)
+        if isinstance(clip_error, PauseTooLongError):
+            raise clip_error from error
+        if isinstance(clip_error, SitePausedError):
+            clip_error.failures = self._failures
+            raise clip_error from error
         self._failures += 1
         if asks_to_slow_down(clip_error):
             self._pacer.pause(host, self._pause_s(clip_error, host))
-        too_long = (clip_error.retry_after_s or 0.0) > LONGEST_PAUSE_S
+        too_long = (clip_error.retry_after_s or 0.0) > self._pacer.longest_pause_s
         if too_long or not is_retryable(clip_error) or self._failures > self._policy.retries:
             raise clip_error from error
+        self._pacer.check_pause(host, self._failures)
         wait_s = self._policy.wait_s(self._failures)
         logger.debug("%s: %s; asking again in %.1f s", host, clip_error, wait_s)
         self._pacer.wait(wait_s, self._check_stopped)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mimecurate.curation.retrying import RetryPolicy
-from mimecurate.errors import SettingError
+from mimecurate.errors import ClipError, Reason, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,11 @@ class SourceOptions:
     """Bytes a second for the whole run; what `make_pacer` gives the pacer."""
     retries: int = 5
     timeout_s: float = 20.0
-    """Without a byte; a slower drip than 1 KiB/s over that time counts as nothing, too."""
+    """Without a byte; a slower drip than ``min_rate`` over that time counts as nothing, too."""
+    min_rate: int = 4096
+    """Bytes a second."""
+    max_bytes: int = 8 << 30
+    """Read of one file at most; a server may send without end."""
     allow_files: bool = False
     """Whether ``file:`` URLs and paths are sources, too."""
     player_client: str | None = None
@@ -73,6 +77,8 @@ class SourceOptions:
     """More of yt-dlp's options; see `YT_DLP_OPTIONS`."""
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    failed_before: int = field(default=0, compare=False)
+    """Attempts at the video in question that failed earlier in the run; they count as retries."""
     cache_dir: Path | None = None
     """Where yt-dlp may keep what it learns of YouTube's player. None: nowhere."""
 
@@ -85,7 +91,7 @@ class SourceOptions:
         for name in ("retries", "backoff_s", "backoff_max_s"):
             if getattr(self, name) < 0:
                 raise SettingError(f"{name} {getattr(self, name)} must not be negative")
-        for name in ("timeout_s", "max_height", "limit_rate"):
+        for name in ("timeout_s", "max_height", "limit_rate", "min_rate", "max_bytes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise SettingError(f"{name} {value} must be positive")
@@ -95,7 +101,17 @@ class SourceOptions:
     @property
     def retry_policy(self) -> RetryPolicy:
         """The part that says how stubborn to be."""
-        return RetryPolicy(self.retries, self.backoff_s, self.backoff_max_s)
+        return RetryPolicy(self.retries, self.backoff_s, self.backoff_max_s, self.failed_before)
+
+    def check_size(self, num_bytes: int) -> None:
+        """Raise if so much of one file is too much.
+
+        Raises:
+            ClipError: it is more than ``max_bytes``.
+        """
+        if num_bytes > self.max_bytes:
+            what = f"over {self.max_bytes:,} bytes of one file (--max-bytes allows more)"
+            raise ClipError(Reason.UNSUPPORTED, what)
 
 
 def _check_yt_dlp_option(name: str, value: object) -> None:

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from yt_dlp.aes import aes_cbc_decrypt_bytes, unpad_pkcs7
 from yt_dlp.networking.common import Request
 
+from mimecurate.curation.byte_reader import BadAnswerError
 from mimecurate.curation.downloader import CHUNK_BYTES
 from mimecurate.curation.hls import Segment, parse_playlist
-from mimecurate.curation.http_bytes import BadAnswerError, content_range, wait_until_available
+from mimecurate.curation.http_bytes import content_range, wait_until_available
 from mimecurate.curation.retrying import Retrier
 from mimecurate.errors import ClipError, Reason
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from mimecurate.curation.downloader import Downloader, WatchedResponse
     from mimecurate.curation.pacing import Pacer
     from mimecurate.curation.source_types import SourceFile
-
-MAX_FILE_BYTES = 16 << 30
-"""A server may send without end."""
 
 _EXTENSIONS = frozenset({"mp4", "m4a", "webm", "mkv", "mov", "ts", "flv", "avi", "ogg", "ogv"})
 
@@ -104,6 +102,7 @@ class _Join:
         else:
             encrypted, _ = self._read(segment.url, segment.byte_range)
             out.write(self._decrypt(encrypted, segment))
+            self._downloader.options.check_size(out.tell())
         if out.tell() == begin:
             raise ClipError(Reason.NO_VIDEO, "the server sent an empty file")
 
@@ -111,7 +110,7 @@ class _Join:
         with contextlib.closing(self._open(segment.url, segment.byte_range)) as response:
             while part := response.read_some(CHUNK_BYTES):
                 out.write(part)
-                _check_size(out.tell())
+                self._downloader.options.check_size(out.tell())
         out.flush()  # a full disk is to show here
 
     def _read(self, url: str, byte_range: tuple[int, int] | None = None) -> tuple[bytes, str]:
@@ -160,8 +159,3 @@ class _Join:
             raise ClipError(Reason.CORRUPT, "a segment can't be decrypted with the playlist's key")
         plain: bytes = unpad_pkcs7(aes_cbc_decrypt_bytes(data, key, segment.key.iv))
         return plain
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise ClipError(Reason.UNSUPPORTED, f"the file has more than {MAX_FILE_BYTES >> 30} GiB")

@@ -54,6 +54,13 @@ class Setting:
         """The command line's option: ``--workers``."""
         return "--" + self.name.split(".")[1].removesuffix("_s").replace("_", "-")
 
+    @property
+    def default_text(self) -> str:
+        """The default as it may be written; nothing where there is none."""
+        if self.kind == "size" and isinstance(self.default, int):
+            return size_text(self.default)
+        return "" if self.default is None else str(self.default)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -121,6 +128,36 @@ SETTINGS: tuple[Setting, ...] = (
         at_most=3600,
     ),
     Setting(
+        "fetch.min_rate",
+        "size",
+        4 << 10,
+        "Bytes per second, over that time, that a server must at least send.",
+    ),
+    Setting(
+        "fetch.clip_timeout_s",
+        "number",
+        3600.0,
+        "Seconds that one clip may take at the most.",
+        at_least=1,
+    ),
+    Setting("fetch.max_bytes", "size", 8 << 30, "Bytes that are read of one file at the most."),
+    Setting(
+        "fetch.max_wait_s",
+        "number",
+        10_800.0,
+        "Seconds to wait for sites that want a pause, when nothing else is left and since a clip "
+        "was last fetched.",
+        at_least=0,
+    ),
+    Setting(
+        "fetch.give_up_after",
+        "integer",
+        20,
+        "Videos in a row that a site does not answer for before its others are left for the next "
+        "run.",
+        at_least=1,
+    ),
+    Setting(
         "fetch.max_height",
         "integer",
         None,
@@ -154,6 +191,18 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is no size; write bytes, or a number with K, M or G")
     power = " KMG".index(match[2].upper() or " ")
     return int(float(match[1]) * 1024**power)
+
+
+def size_text(num_bytes: int) -> str:
+    """Write a number of bytes as `parse_size` reads it.
+
+    >>> size_text(8 << 30), size_text(4096), size_text(1500)
+    ('8G', '4K', '1500')
+    """
+    for power, unit in ((30, "G"), (20, "M"), (10, "K")):
+        if num_bytes and num_bytes % (1 << power) == 0:
+            return f"{num_bytes >> power}{unit}"
+    return str(num_bytes)
 
 
 def convert(setting: Setting, raw: object, where: str) -> Value:
@@ -244,7 +293,8 @@ def _toml(setting: Setting) -> str:
         return {"integer": "480", "number": "1.0", "size": '"2M"', "switch": "false"}.get(
             setting.kind, '""'
         )
-    return f'"{setting.default}"' if isinstance(setting.default, str) else str(setting.default)
+    is_text = isinstance(setting.default, str) or setting.kind == "size"
+    return f'"{setting.default_text}"' if is_text else setting.default_text
 
 
 def _load(path: Path) -> dict[str, object]:

@@ -99,10 +99,10 @@ def test_a_pause_holds_media_and_metadata_of_the_site_alone() -> None:
     pacer.pause("www.youtube.com", 30)
     pacer.wait_turn("a.example", never)
     assert clock.now == 1000
-    assert pacer.paused_until("youtu.be") == 1030
+    assert pacer.pause_left_s("youtu.be") == 30
     pacer.wait_turn("r1.googlevideo.com", never, metadata=False)
     assert 1030 <= clock.now <= 1030 + 0.05 * 30 + 1e-6
-    assert pacer.paused_until("youtu.be") is None
+    assert pacer.pause_left_s("youtu.be") == 0
 
 
 def test_a_longer_pause_that_comes_while_waiting_counts() -> None:
@@ -122,7 +122,7 @@ def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     pacer, _ = make(on_pause=lambda site, seconds: told.append((site, seconds)))
     pacer.pause("a.example", 60)
     pacer.pause("a.example", 5)
-    assert pacer.paused_until("a.example") == 1060
+    assert pacer.pause_left_s("a.example") == 60
     assert told == [("a.example", 60)]
 
 
@@ -249,7 +249,7 @@ def test_pickling_keeps_the_settings_alone() -> None:
     pacer.pause("a.example", 100)
     fresh = pickle.loads(pickle.dumps(pacer.scaled(3)))
     assert (fresh.max_per_site, fresh.limit_rate) == (2, 300)
-    assert fresh.paused_until("a.example") is None
+    assert fresh.pause_left_s("a.example") == 0
 
 
 def test_workers_together_keep_the_pace() -> None:

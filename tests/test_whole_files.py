@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from yt_dlp.aes import aes_cbc_encrypt_bytes
 
-from mimecurate.curation import whole_files
 from mimecurate.curation.byte_reader import RangesNotSupportedError
 from mimecurate.curation.loopback import LoopbackServer
 from mimecurate.curation.network_guard import Zone
@@ -176,13 +175,11 @@ def test_what_yt_dlp_would_leave_to_the_ffmpeg_program(
     assert not ran.exists()
 
 
-def test_a_file_without_end(
-    server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(whole_files, "MAX_FILE_BYTES", 100_000)
+def test_a_file_without_end(server: LoopbackServer, tmp_path: Path) -> None:
+    options = replace(OPTIONS, max_bytes=100_000)
     for url in (server.url("a.mp4", "no_range"), server.url("list.m3u8")):
-        with pytest.raises(ClipError, match="GiB") as caught:
-            fetch(url, tmp_path)
+        with pytest.raises(ClipError, match="over 100,000 bytes") as caught:
+            fetch(url, tmp_path, options=options)
         assert caught.value.reason is Reason.UNSUPPORTED
         assert list(tmp_path.glob("video*")) == []
 
@@ -193,7 +190,7 @@ def test_a_full_disk(
     def no_room(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(whole_files, "_check_size", no_room)
+    monkeypatch.setattr(SourceOptions, "check_size", no_room)
     for url in (server.url("a.mp4", "no_range"), server.url("list.m3u8")):
         with pytest.raises(ClipError) as caught:
             fetch(url, tmp_path)

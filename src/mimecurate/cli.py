@@ -55,9 +55,13 @@ def _load() -> Callable[[], int]:
 
 def _stop_behind(error: BaseException | None) -> BaseException | None:
     """Find the wish to stop that an error is, or was made of by a library that it came in."""
-    while error is not None and not isinstance(error, KeyboardInterrupt | Terminated):
+    seen = set()  # an error may be its own cause
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt | Terminated):
+            return error
+        seen.add(id(error))
         error = error.__cause__
-    return error
+    return None
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

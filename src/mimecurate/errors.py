@@ -143,16 +143,33 @@ _TEMPORARY = frozenset(
 class ClipError(MimecurateError):
     """One clip or one whole video failed. Recorded with its reason; the run goes on."""
 
-    def __init__(self, reason: Reason, message: str, *, retry_after_s: float | None = None) -> None:
-        """Keep the ``reason``, the source's own words, and how long it asked us to wait."""
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        unanswered: bool = False,
+    ) -> None:
+        """Keep the ``reason`` and the source's own words.
+
+        Args:
+            reason: why.
+            message: in the source's words.
+            retry_after_s: how long it asked us to wait.
+            unanswered: nobody answered: no network, no such host, a connection that broke.
+        """
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.unanswered = unanswered
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with all fields, so that it crosses a process boundary."""
-        return (_clip_error, (self.reason, str(self), self.retry_after_s))
+        return (_clip_error, (self.reason, str(self), self.retry_after_s, self.unanswered))
 
 
-def _clip_error(reason: Reason, message: str, retry_after_s: float | None) -> ClipError:
-    return ClipError(reason, message, retry_after_s=retry_after_s)
+def _clip_error(
+    reason: Reason, message: str, retry_after_s: float | None, unanswered: bool
+) -> ClipError:
+    return ClipError(reason, message, retry_after_s=retry_after_s, unanswered=unanswered)

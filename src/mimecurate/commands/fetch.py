@@ -121,18 +121,18 @@ def command(
             pacer=make_pacer(
                 fetch_options.source, sleep_s=chosen["fetch.sleep_s"], on_pause=view.paused
             ),
-            workers=chosen["fetch.workers"],
-            where=chosen["fetch.engine"],
+            **run_options(chosen),
             settings={k: v for k, v in chosen.items() if k not in _PRIVATE},
             on_plan=view.plan,
             on_result=view.result,
+            on_note=view.note,
         )
         view.close()
         if as_json:
             print_report_json(space, report)
         else:
             show_report(report)
-    ctx.exit(3 if report.failed else 0)
+    ctx.exit(3 if report.failed or report.not_tried else 0)
 
 
 _PRIVATE = {"fetch.cookies", "fetch.proxy"}
@@ -165,6 +165,8 @@ def fetch_options_of(
         cache_dir=workspace.resolve() / ".mimecurate" / "yt-dlp",
         backoff_s=value["backoff_s"],
         backoff_max_s=value["backoff_max_s"],
+        min_rate=value["min_rate"],
+        max_bytes=value["max_bytes"],
     )
     check_options(source)
     return FetchOptions(
@@ -173,7 +175,18 @@ def fetch_options_of(
         cut=value["cut"],
         max_height=value["max_height"],
         max_duration_ms=value["max_duration_s"] * 1000,
+        max_clip_s=value["clip_timeout_s"],
     )
+
+
+def run_options(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Turn settled settings into what `mimecurate.curation.fetch.fetch` is told of the run."""
+    return {
+        "workers": chosen["fetch.workers"],
+        "where": chosen["fetch.engine"],
+        "max_wait_s": chosen["fetch.max_wait_s"],
+        "give_up_after": chosen["fetch.give_up_after"],
+    }
 
 
 def _pair(text: str) -> tuple[str, object]:

@@ -87,7 +87,11 @@ class FetchView:
 
     def paused(self, host: str, seconds: float) -> None:
         """Say that a site is left alone for a while."""
-        (self._bar.say if self._bar else say)(f"{host} asks us to wait {seconds:.0f} s")
+        self.note(f"{host} asks us to wait {seconds:.0f} s")
+
+    def note(self, line: str) -> None:
+        """Say something of the run."""
+        (self._bar.say if self._bar else say)(line)
 
 
 def show_doubts(plan: Plan) -> None:
@@ -145,6 +149,8 @@ def show_report(report: FetchReport) -> None:
     by_reason = Counter(report.by_reason)
     by_reason[Reason.UNSUPPORTED] -= report.invalid_count
     rows += [[reason, n, ADVICE[reason]] for reason, n in by_reason.most_common() if n > 0]
+    if report.not_tried:
+        rows.append(["not tried", report.not_tried, "nobody answered: run again later"])
     print_table(["outcome", "clips", "what would help"], rows)
     rate = f", {report.fetched / report.seconds:.1f} clips/s" if report.fetched else ""
     say(
@@ -164,6 +170,7 @@ def print_report_json(workspace: Workspace, report: FetchReport) -> None:
         "fetched": report.fetched,
         "skipped": report.skipped,
         "failed": report.failed,
+        "not_tried": report.not_tried,
         "by_reason": dict(sorted(report.by_reason.items())),
         "bytes_downloaded": report.bytes_downloaded,
         "seconds": round(report.seconds, 3),

@@ -45,7 +45,7 @@ def setting_options(section: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for setting in reversed([s for s in SETTINGS if s.name.startswith(section + ".")]):
-            default = "" if setting.default is None else f"  [default: {setting.default}]"
+            default = f"  [default: {setting.default_text}]" if setting.default_text else ""
             command = click.option(
                 setting.option,
                 setting.name.replace(".", "_"),
