@@ -105,7 +105,9 @@ class StartedServer:
             ServerError: it has ended; the message has the end of its log.
         """
         status = self.process.wait()
-        raise ServerError(_ended(self.process, f"Label Studio ended by itself (status {status})"))
+        raise ServerError(
+            _ended(self.process, f"Label Studio ended by itself, with status {status}")
+        )
 
 
 def server_folder(state_dir: Path) -> Path:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from mimecurate.annotation.screen import KEYMAP
 from mimecurate.errors import MimecurateError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mimecurate.annotation.server_credentials import Credentials
 
@@ -170,7 +171,7 @@ class ServerProcess:
         return self._watcher.poll() is not None
 
     def wait(self) -> int:
-        """Wait until it ends; returns its exit status, negative for a signal."""
+        """Wait until it ends; returns its exit status, 128 and more for a signal."""
         return self._watcher.wait()
 
     def last_words(self) -> str:
@@ -182,11 +183,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End it and wait until it is gone; what is left after a while is killed."""
-        before = [
-            (number, signal.signal(number, signal.SIG_IGN))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        ]
-        try:
+        with _without_interruption():
             assert self._watcher.stdin is not None
             self._watcher.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -194,6 +191,18 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._watcher.pid, signal.SIGKILL)
             self._watcher.wait()
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _without_interruption() -> Iterator[None]:
+    """Let no second Ctrl-C or SIGTERM cut a stop short; only the main thread gets either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -8,6 +8,7 @@ nothing but the standard library, and is started without site-packages.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -17,12 +18,17 @@ GRACE_S = 8.0
 
 
 def main(command: list[str]) -> int:
-    """Run ``command`` and return its exit status; end it when standard input does."""
+    """Run ``command`` and end it when standard input ends.
+
+    Returns:
+        Its exit status; 128 and the signal's number where one ended it.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # what ends us is our standard input alone
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_default_signals)
-    threading.Thread(target=_end_with_stdin, args=(program,), daemon=True).start()
-    return program.wait()
+    threading.Thread(target=_end_with, args=(program, 0), daemon=True).start()
+    status = program.wait()
+    return status if status >= 0 else 128 - status
 
 
 def _default_signals() -> None:
@@ -30,8 +36,9 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _end_with_stdin(program: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+def _end_with(program: subprocess.Popen[bytes], descriptor: int) -> None:
+    while os.read(descriptor, 1024):  # sys.stdin would hold a lock that Python wants when it ends
+        pass
     program.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         program.wait(GRACE_S)
