@@ -178,8 +178,8 @@ class AnnotationStore:
             "project_key": self._project.project_key,
             "task_id": task_id,
             "server_annotation_id": answer["id"],
-            "created_at": answer.get("created_at"),
-            "updated_at": answer.get("updated_at"),
+            "created_at": _time_or_none(answer.get("created_at")),
+            "updated_at": _time_or_none(answer.get("updated_at")),
         }
         editor = self._people.email_of(answer.get("updated_by"))
         if editor is not None and editor != annotator:
@@ -330,6 +330,13 @@ def _clip_of(task: Mapping[str, Any]) -> str | None:
     data = task.get("data")
     clip_id = data.get("clip_id") if isinstance(data, dict) else None
     return clip_id if isinstance(clip_id, str) and clip_id.isprintable() else None
+
+
+def _time_or_none(text: object) -> str | None:
+    try:
+        return format_server_time(parse_server_time(text))
+    except ValueError:
+        return None
 
 
 def _classes(db: Database, screen: str) -> dict[str, str]:

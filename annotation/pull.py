@@ -189,10 +189,11 @@ def _why_not(
             else (f"{where} is not the one that was pushed: its description lacks {mark}")
         )
     if entry.is_gone:
-        db.execute(
-            "UPDATE OR IGNORE projects SET gone_at = NULL WHERE project_key = ?",
-            [project.project_key],
-        )
+        with db.atomic():
+            db.execute(
+                "UPDATE OR IGNORE projects SET gone_at = NULL WHERE project_key = ?",
+                [project.project_key],
+            )
     return None
 
 
@@ -280,7 +281,8 @@ def _compare_tasks(
 ) -> None:
     """Find out which tasks are gone from the server, and which were added by somebody else."""
     db.execute("CREATE TEMP TABLE IF NOT EXISTS there (task_id INTEGER, clip_id TEXT PRIMARY KEY)")
-    db.execute("DELETE FROM temp.there")
+    with db.atomic():
+        db.execute("DELETE FROM temp.there")
     key = project.project_key
     ids: set[int] = set()
     for tasks in listed_tasks(connection, project.project_id):

@@ -89,20 +89,39 @@ def push_round(
     data = [{"data": task_data(clip, video_url="/data/a.mp4")} for clip in clips]
     path = f"/api/projects/{project['id']}/import"
     ids = connection.post(path, data, return_task_ids="true")["task_ids"]
+    return record_round(
+        space, dict(zip(clip_ids, ids, strict=True)), server=connection.url,
+        project_id=project["id"], annotator=annotator, round_name=round_name, overlap=overlap,
+    )  # fmt: skip
+
+
+def record_round(
+    space: Workspace,
+    tasks: dict[str, int],
+    *,
+    server: str = "http://127.0.0.1:8080",
+    project_id: int = 1,
+    annotator: str | None = None,
+    round_name: str = "1",
+    overlap: int = 1,
+) -> Labelling:
+    """Write down that clips were pushed as these tasks."""
+    store_round(space.db, round_name, overlap=overlap)
+    screen = build_screen([ScreenClass(name) for name in CLASSES])
+    store_screen(space.db, screen)
     with space.db.atomic():
         key = space.db.execute(
             "INSERT INTO projects (round, server, project_id, annotator, title, screen, made_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING project_key",
-            [round_name, connection.url, project["id"], annotator, project["title"],
-             screen.screen, now()],
-        ).fetchone()[0]  # fmt: skip
-        for clip_id, task_id in zip(clip_ids, ids, strict=True):
+            [round_name, server, project_id, annotator, "a title", screen.screen, now()],
+        ).fetchone()[0]
+        for clip_id, task_id in tasks.items():
             space.db.execute(
                 "INSERT INTO tasks (project_key, clip_id, task_id, pushed_at, fps) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [key, clip_id, task_id, now(), FPS],
             )
-    return Labelling(space, round_name, key, project["id"], dict(zip(clip_ids, ids, strict=True)))
+    return Labelling(space, round_name, key, project_id, tasks)
 
 
 def answer(**fields: str | tuple[int, int]) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ command = LazyGroup(
     commands={
         "serve": "Run a local Label Studio for the workspace, until Ctrl-C.",
         "push": "Send clips to Label Studio to be labelled.",
+        "pull": "Bring what annotators said into the workspace.",
+        "status": "Show how far the annotation is, by class and by annotator.",
         "agreement": "Measure how much annotators agree, field by field.",
         "adjudicate": "Settle what annotators disagree on.",
     },
