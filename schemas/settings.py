@@ -131,7 +131,7 @@ SETTINGS: tuple[Setting, ...] = (
         "fetch.min_rate",
         "size",
         4 << 10,
-        "Bytes per second, over that time, that a server must at least send.",
+        "Slowest server: one that sends fewer bytes per second, for --timeout, is dropped.",
     ),
     Setting(
         "fetch.clip_timeout_s",
@@ -145,8 +145,8 @@ SETTINGS: tuple[Setting, ...] = (
         "fetch.max_wait_s",
         "number",
         10_800.0,
-        "Seconds to wait for sites that want a pause, when nothing else is left and since a clip "
-        "was last fetched.",
+        "Seconds to wait for sites that want a pause, once nothing else is left, without a clip in "
+        "between.",
         at_least=0,
     ),
     Setting(

@@ -113,6 +113,19 @@ def test_config_shows_value_and_origin(tmp_path: Path, monkeypatch: pytest.Monke
     assert json.loads(result.stdout)["fetch.workers"] == {"value": 8, "origin": "environment"}
 
 
+def test_config_shows_sizes_as_they_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIMECURATE_FETCH_LIMIT_RATE", "2M")
+    runner = CliRunner()
+    out = runner.invoke(cli, ["config", "-w", str(tmp_path)]).stdout
+    words = {line.split()[0]: line.split()[1] for line in out.splitlines() if "fetch." in line}
+    assert words["fetch.limit_rate"] == "2M"
+    assert words["fetch.max_bytes"] == "8G"
+    said = json.loads(runner.invoke(cli, ["config", "-w", str(tmp_path), "--json"]).stdout)
+    assert said["fetch.max_bytes"]["value"] == 8 << 30
+
+
 def test_config_hides_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIMECURATE_FETCH_PROXY", "http://user:sekret@proxy.example:8080")
     for options in (["--json"], []):

@@ -262,6 +262,14 @@ def test_a_slow_server_is_not_a_stalled_one(server: LoopbackServer) -> None:
     assert reader.read(100_000, 120_000) == DATA[100_000:120_000]
 
 
+def test_a_file_of_which_too_much_is_read(server: LoopbackServer) -> None:
+    reader = open_url(server.url("a.mp4"), replace(OPTIONS, max_bytes=200_000))
+    assert reader.read(100_000, 200_000) == DATA[100_000:200_000]
+    with pytest.raises(ClipError, match=r"over 200,000 bytes .*--max-bytes") as caught:
+        reader.read(200_000, 300_000)
+    assert caught.value.reason is Reason.UNSUPPORTED
+
+
 def test_headers_that_drip_end_too() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     done = threading.Event()

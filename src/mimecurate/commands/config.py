@@ -42,7 +42,7 @@ def command(workspace: Path, as_json: bool) -> None:
         [
             [
                 name,
-                "" if c.value is None else _shown(c),
+                _shown_text(c),
                 c.origin,
                 c.setting.variable,
                 c.setting.help,
@@ -50,6 +50,15 @@ def command(workspace: Path, as_json: bool) -> None:
             for name, c in chosen.items()
         ],
     )
+
+
+def _shown_text(chosen: Chosen) -> str:
+    from mimecurate.schemas.settings import size_text
+
+    value = _shown(chosen)
+    if chosen.setting.kind == "size" and isinstance(value, int):
+        return size_text(value)
+    return "" if value is None else str(value)
 
 
 def _shown(chosen: Chosen) -> Value:
