@@ -42,17 +42,20 @@ def command(workspace: Path, port: int, as_json: bool) -> None:
       mimecurate annotate serve
       mimecurate annotate serve --port 8081 --json
     """
-    from mimecurate.annotation.server import serve
+    from mimecurate.annotation.server_process import find_program
     from mimecurate.console import say
     from mimecurate.curation.workspace import DATABASE
+
+    find_program()  # before what the smaller extra brings is missed
+    from mimecurate.annotation.server import serve
 
     if not (workspace / DATABASE).exists():
         say(f"making a new workspace in {workspace.resolve()}")
     with ExitStack() as stack:
-        with _starting() as on_wait:
+        with starting() as on_wait:
             started = stack.enter_context(serve(workspace, port, on_wait=on_wait))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             _announce(started, as_json=as_json)
             started.wait()
         except KeyboardInterrupt:
@@ -61,7 +64,8 @@ def command(workspace: Path, port: int, as_json: bool) -> None:
 
 
 @contextmanager
-def _starting() -> Iterator[Callable[[float, bool], None]]:
+def starting() -> Iterator[Callable[[float, bool], None]]:
+    """Show how long a start takes; what is yielded is for `serve`."""
     from mimecurate.console import progress
 
     with progress("starting Label Studio", None, unit="s") as bar:

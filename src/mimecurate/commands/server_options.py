@@ -53,22 +53,23 @@ def open_connection(workspace_root: Path, url: str | None, token: str | None) ->
 
     if url and token:
         return connect(url, token, on_wait=say)
-    if url:
-        raise MimecurateError(f"{url}: no token; give its access token in {TOKEN_VARIABLE}")
     if token:
         raise MimecurateError(
             f"a token ({TOKEN_VARIABLE} or --token) without the address of its server; add --url, "
             "or leave both out for the workspace's own server"
         )
-    return _connect_to_own(workspace_root)
+    return _connect_to_own(workspace_root, url)
 
 
-def _connect_to_own(workspace_root: Path) -> Connection:
+def _connect_to_own(workspace_root: Path, url: str | None) -> Connection:
     from mimecurate.annotation.connection import ServerError, connect
     from mimecurate.annotation.server import running_server
+    from mimecurate.annotation.server_url import normalize_server_url
     from mimecurate.console import say
 
     server = running_server(workspace_root / ".mimecurate")
+    if url and (server is None or server.url != normalize_server_url(url)):
+        raise MimecurateError(f"{url}: no token; give its access token in {TOKEN_VARIABLE}")
     if server is None:
         raise MimecurateError(
             f"{workspace_root}: no Label Studio runs here; start one with `mimecurate annotate "
