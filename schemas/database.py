@@ -92,7 +92,7 @@ def _sqlite_utils() -> tuple[type[Database], Migrations]:
     try:
         from sqlite_utils import Database
 
-        from mimecurate.schemas.migrations import migrations
+        from mimecurate.schemas.migrations_discovery import migrations
     finally:
         if is_first:
             del sys.modules["pandas"]

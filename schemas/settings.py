@@ -174,6 +174,33 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "fetch.player_client", "text", None, "YouTube player clients for yt-dlp, e.g. default,-tv."
     ),
+    Setting(
+        "discover.per_query",
+        "integer",
+        50,
+        "Videos wanted of each query, in whole pages.",
+        at_least=1,
+        at_most=500,
+    ),
+    Setting(
+        "discover.searches_per_day",
+        "integer",
+        100,
+        "Searches a day that the YouTube Data API grants your project.",
+        at_least=1,
+    ),
+    Setting(
+        "discover.api_key_file",
+        "path",
+        None,
+        "File with your key for the YouTube Data API; else YOUTUBE_API_KEY is read.",
+    ),
+    Setting(
+        "discover.api_url",
+        "text",
+        "https://www.googleapis.com/youtube/v3",
+        "Where the YouTube Data API is.",
+    ),
 )
 """All settings, in the order in which they are shown."""
 

@@ -27,6 +27,14 @@ APPEND_ONLY = {
     "withdrawals",
     "link_checks",
     "screens",
+    "retractions",
+    "spendings",
+    "searches",
+    "finds",
+    "manual_finds",
+    "rejections",
+    "class_maps",
+    "release_class_maps",
 }
 
 

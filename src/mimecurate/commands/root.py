@@ -12,6 +12,8 @@ from mimecurate.errors import MimecurateError
 
 COMMANDS = {
     "init": "Make a workspace.",
+    "discover": "Find candidate videos, and see which queries pay.",
+    "classes": "Shape the list of classes.",
     "fetch": "Fetch and trim the clips of a list.",
     "clips": "List, show, verify and export clips.",
     "annotate": "Label clips with Label Studio, and settle disagreements.",

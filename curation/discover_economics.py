@@ -1,0 +1,287 @@
+"""What queries cost and gave: found, new, fetched, verified, per query, phrase, language and so on.
+
+``found`` counts answers, so a video that three queries find counts three times; ``new`` counts
+videos, each for the query that found it first. ``yes`` and ``no`` count verified videos of a query:
+yes where a clip of it was accepted for a class that the query is for, no where one was looked at
+for such a class and none accepted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sqlite_utils import Database
+
+By = Literal["query", "phrase", "language", "template", "class", "source"]
+GROUPINGS: tuple[By, ...] = ("class", "language", "template", "phrase", "source", "query")
+EXHAUSTED_AFTER = 40
+"""So many candidates in a row without a yes, or without a new one, and a query is exhausted."""
+INTERVAL = 0.9
+"""Of the posterior that is shown."""
+PRIOR = 0.5
+"""Jeffreys' prior of a proportion: Beta(1/2, 1/2)."""
+
+
+class Use(NamedTuple):
+    """What a query is for."""
+
+    label: str
+    template: str
+    phrase: str
+
+
+class Judged(NamedTuple):
+    """A verdict on a clip of a video that a query found."""
+
+    query_id: int
+    candidate_id: int
+    search_id: int
+    rank: int
+    verdict: str
+    label: str | None
+    """The class that was accepted."""
+    wanted: str | None
+    """The class that it was looked at for."""
+
+
+@dataclass(slots=True)
+class QueryFacts:
+    """What is known of one query."""
+
+    query_id: int
+    text: str
+    language: str
+    uses: list[Use] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    searches: int = 0
+    """Requests spent on it, failed ones among them."""
+    found: int = 0
+    new: int = 0
+    stale: int = 0
+    """How many of the last answers in a row were pages without anything new."""
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The classes that it is for."""
+        return frozenset(use.label for use in self.uses)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Everything that the tables are made of, read once."""
+
+    queries: Mapping[int, QueryFacts]
+    fetched: tuple[tuple[int, int], ...]
+    """Query and candidate, of candidates with media here."""
+    judged: tuple[Judged, ...]
+    """By search and rank: in the order in which they were found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table of economics."""
+
+    key: str
+    queries: int
+    searches: int
+    found: int
+    new: int
+    fetched: int
+    yes: int
+    no: int
+    yield_mean: float | None
+    """Of the posterior of yes among verified, Beta(yes + 1/2, no + 1/2); None: none verified."""
+    yield_low: float | None
+    yield_high: float | None
+    yes_per_search: float | None
+
+
+def read_ledger(db: Database) -> Ledger:
+    """Read what all queries cost and gave."""
+    queries = {
+        query_id: QueryFacts(query_id, text, language)
+        for query_id, text, language in db.execute("SELECT query_id, text, language FROM queries")
+    }
+    for query_id, *use in db.execute("SELECT query_id, label, template, phrase FROM query_classes"):
+        queries[query_id].uses.append(Use(*use))
+    for query_id, source, found, new, reason in db.execute(
+        "SELECT query_id, source, found, new, reason FROM searches ORDER BY search_id"
+    ):
+        facts = queries[query_id]
+        facts.sources.add(source)
+        facts.found += found
+        facts.new += new
+        if reason is None:
+            facts.stale = 0 if new else facts.stale + found
+    for query_id, spent in db.execute(
+        "SELECT query_id, count(*) FROM spendings WHERE kind = 'search' AND query_id IS NOT NULL "
+        "GROUP BY query_id"
+    ):
+        queries[query_id].searches = spent
+    return Ledger(queries, tuple(_fetched(db)), tuple(sorted(_judged(db), key=_order)))
+
+
+def economics(ledger: Ledger, by: By) -> list[Row]:
+    """Make a table; queries that were never asked don't count.
+
+    Args:
+        ledger: what `read_ledger` gives.
+        by: what a line is of. A query that is for two classes counts for both.
+
+    Returns:
+        The lines, by name.
+    """
+    groups: dict[str, set[int]] = defaultdict(set)
+    keys = {q: _keys(facts, by) for q, facts in ledger.queries.items() if facts.searches}
+    for query_id, names in keys.items():
+        for name in names:
+            groups[name].add(query_id)
+    fetched: dict[str, set[int]] = defaultdict(set)
+    for query_id, candidate_id in ledger.fetched:
+        for name in keys.get(query_id, ()):
+            fetched[name].add(candidate_id)
+    verdicts: dict[str, dict[int, bool]] = defaultdict(dict)
+    for one in ledger.judged:
+        for name in keys.get(one.query_id, ()):
+            labels = frozenset({name}) if by == "class" else ledger.queries[one.query_id].labels
+            answer = is_yes(one, labels)
+            if answer is not None:
+                before = verdicts[name].get(one.candidate_id, False)
+                verdicts[name][one.candidate_id] = before or answer
+    rows = []
+    for name in sorted(groups):
+        members = [ledger.queries[query_id] for query_id in groups[name]]
+        yes = sum(verdicts[name].values())
+        rows.append(_row(name, members, len(fetched[name]), yes, len(verdicts[name]) - yes))
+    return _with_intervals(rows)
+
+
+def is_yes(one: Judged, labels: frozenset[str]) -> bool | None:
+    """Say what a verdict means for a query that is for ``labels``; None: nothing.
+
+    >>> is_yes(Judged(1, 1, 1, 1, "yes", "archery", "archery"), frozenset({"archery"}))
+    True
+    >>> is_yes(Judged(1, 1, 1, 1, "yes", "bowling", "archery"), frozenset({"archery"}))
+    False
+    >>> is_yes(Judged(1, 1, 1, 1, "no", None, "bowling"), frozenset({"archery"})) is None
+    True
+    """
+    if one.verdict == "yes" and (not labels or one.label in labels):
+        return True
+    if one.verdict in {"yes", "no"} and (not labels or one.wanted is None or one.wanted in labels):
+        return False
+    return None
+
+
+def last_verdicts(ledger: Ledger) -> dict[int, list[bool]]:
+    """Return the verdicts on each query's videos, in the order in which it found them."""
+    answers: dict[int, dict[int, bool]] = defaultdict(dict)
+    for one in ledger.judged:
+        answer = is_yes(one, ledger.queries[one.query_id].labels)
+        if answer is not None:
+            before = answers[one.query_id].get(one.candidate_id, False)
+            answers[one.query_id][one.candidate_id] = before or answer
+    return {query_id: list(found.values()) for query_id, found in answers.items()}
+
+
+def exhausted(facts: QueryFacts, verdicts: list[bool]) -> str:
+    """Say why a query is exhausted; empty if it is not.
+
+    >>> exhausted(QueryFacts(1, "mime", "en"), [True] + [False] * 40)
+    'the last 40 verified gave no yes'
+    """
+    last = verdicts[-EXHAUSTED_AFTER:]
+    if len(last) == EXHAUSTED_AFTER and not any(last):
+        return f"the last {EXHAUSTED_AFTER} verified gave no yes"
+    if facts.stale >= EXHAUSTED_AFTER:
+        return f"the last {facts.stale} found were known already"
+    return ""
+
+
+def posterior(yes: float, no: float, *quantiles: float) -> tuple[float, ...]:
+    """Return the mean and quantiles of a proportion's posterior, under Jeffreys' prior.
+
+    >>> [round(x, 3) for x in posterior(0, 40, 0.05, 0.95)]
+    [0.012, 0.0, 0.047]
+    """
+    from scipy.special import betaincinv
+
+    a, b = yes + PRIOR, no + PRIOR
+    return (a / (a + b), *(float(betaincinv(a, b, q)) for q in quantiles))
+
+
+def clips_per_class(db: Database) -> dict[str, int]:
+    """Count the good clips of each class: accepted, or in a release."""
+    rows = db.execute(
+        "SELECT label, count(*) FROM (SELECT clip_id, coalesce(v.label, clips.label) AS label "
+        "FROM clip_verdicts AS v JOIN clips USING (clip_id) WHERE verdict = 'yes' "
+        "UNION SELECT clip_id, label FROM release_rows) WHERE label IS NOT NULL GROUP BY label"
+    )
+    return dict(rows.fetchall())
+
+
+def _fetched(db: Database) -> Iterator[tuple[int, int]]:
+    yield from db.execute(
+        "SELECT DISTINCT query_id, candidate_id FROM "
+        "(SELECT DISTINCT video_id FROM media CROSS JOIN clips USING (clip_id)) "
+        "CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id) "
+        "CROSS JOIN searches USING (search_id)"
+    )
+
+
+def _judged(db: Database) -> Iterator[Judged]:
+    rows = db.execute(
+        "WITH said AS MATERIALIZED (SELECT clips.video_id, verdict, "
+        "coalesce(v.label, clips.label) AS label, clips.label AS wanted "
+        "FROM clip_verdicts AS v CROSS JOIN clips USING (clip_id) WHERE verdict IN ('yes', 'no')) "
+        "SELECT query_id, candidate_id, search_id, rank, verdict, label, wanted "
+        "FROM said CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id) "
+        "CROSS JOIN searches USING (search_id) "
+        "UNION ALL SELECT query_id, candidate_id, search_id, rank, 'no', NULL, label "
+        "FROM rejections CROSS JOIN finds USING (candidate_id) "
+        "CROSS JOIN searches USING (search_id)"
+    )
+    for row in rows:
+        yield Judged(*row)
+
+
+def _order(one: Judged) -> tuple[int, int]:
+    return one.search_id, one.rank
+
+
+def _keys(facts: QueryFacts, by: By) -> Iterable[str]:
+    if by == "query":
+        return (facts.text,)
+    if by == "language":
+        return (facts.language,)
+    if by == "source":
+        return sorted(facts.sources)
+    if by == "class":
+        return sorted(facts.labels)
+    return sorted({getattr(use, by) for use in facts.uses if getattr(use, by)})
+
+
+def _row(name: str, members: list[QueryFacts], fetched: int, yes: int, no: int) -> Row:
+    searches = sum(facts.searches for facts in members)
+    found, new = (sum(getattr(facts, key) for facts in members) for key in ("found", "new"))
+    each = yes / searches if yes + no else None
+    return Row(name, len(members), searches, found, new, fetched, yes, no, None, None, None, each)
+
+
+def _with_intervals(rows: list[Row]) -> list[Row]:
+    from dataclasses import replace
+
+    tail = (1 - INTERVAL) / 2
+    made = []
+    for row in rows:
+        if row.yes + row.no:
+            mean, low, high = posterior(row.yes, row.no, tail, 1 - tail)
+            made.append(replace(row, yield_mean=mean, yield_low=low, yield_high=high))
+        else:
+            made.append(row)
+    return made

@@ -1,0 +1,201 @@
+"""Which query to spend next: classes furthest from their target, at the best yield that may be.
+
+A query that was never asked has no yield of its own; it is judged by what queries of its template,
+language and class gave. Each of these moves the overall yield by the ratio of its own to it, drawn
+towards 1 where little was verified; the product is the mean of the query's Beta prior, which is
+worth `PRIOR_WEIGHT` verified videos. What the query itself gave is then added. Ranking goes by a
+high quantile of that posterior (an upper confidence bound), or by a draw from it (Thompson
+sampling), so that what is little known is tried and what is known to be poor is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mimecurate.curation.discover_economics import (
+    INTERVAL,
+    clips_per_class,
+    exhausted,
+    last_verdicts,
+    read_ledger,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from sqlite_utils import Database
+
+    from mimecurate.curation.discover import SearchJob
+    from mimecurate.curation.discover_economics import Ledger, QueryFacts
+
+TARGET = 15
+"""Good clips wanted of each class: Mimetics has 14.3."""
+PRIOR_WEIGHT = 4.0
+OPTIMISM = 0.8
+"""The quantile that ranks."""
+FIRST_YIELD = 0.05
+"""Taken as known from a single video before anything is verified."""
+FIRST_RESULTS = 50.0
+_SHRINK_VIDEOS = 20.0
+_SHRINK_ANSWERS = 50.0
+_LOWEST, _HIGHEST = 1e-4, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class NextQuery:
+    """A query that could be asked, or asked further."""
+
+    query_id: int
+    text: str
+    language: str
+    labels: tuple[str, ...]
+    need: int
+    """Clips that its neediest class lacks."""
+    searches: int
+    yes: int
+    no: int
+    mean: float
+    """Of the posterior of the yield, with its interval."""
+    low: float
+    high: float
+    new_per_search: float
+    """Videos nobody found before that a search is expected to bring."""
+    score: float
+    """Good videos that a search may bring, weighted by how far the class is from its target."""
+    exhausted: str
+    """Why it should not be asked; empty if it may be."""
+
+
+def rank_queries(
+    db: Database, *, target: int = TARGET, seed: int | None = None, ledger: Ledger | None = None
+) -> list[NextQuery]:
+    """Rank the queries that have something left to ask.
+
+    Args:
+        db: the workspace's database.
+        target: good clips wanted of each class.
+        seed: draw from the posteriors with this seed; None: take their `OPTIMISM` quantile.
+        ledger: what `read_ledger` gives, where that was read already.
+
+    Returns:
+        Best first; those that are exhausted, or whose classes have enough, last.
+    """
+    from scipy.special import betaincinv
+
+    ledger = ledger or read_ledger(db)
+    have = clips_per_class(db)
+    open_ids = _open_queries(db)
+    facts = [f for q, f in ledger.queries.items() if q in open_ids]
+    if not facts:
+        return []
+    verdicts = last_verdicts(ledger)
+    yes = np.array([sum(verdicts.get(f.query_id, ())) for f in facts], float)
+    total = np.array([len(verdicts.get(f.query_id, ())) for f in facts], float)
+    prior = _priors(ledger, verdicts, facts)
+    a, b = PRIOR_WEIGHT * prior + yes, PRIOR_WEIGHT * (1 - prior) + total - yes
+    tail = (1 - INTERVAL) / 2
+    mean, low, high = a / (a + b), betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
+    chosen = betaincinv(a, b, OPTIMISM) if seed is None else np.random.default_rng(seed).beta(a, b)
+    news = _new_per_search(ledger, facts)
+    needs = [_need(f, have, target) for f in facts]
+    ranked = [
+        NextQuery(
+            f.query_id,
+            f.text,
+            f.language,
+            tuple(sorted(f.labels)),
+            needs[i],
+            f.searches,
+            int(yes[i]),
+            int(total[i] - yes[i]),
+            float(mean[i]),
+            float(low[i]),
+            float(high[i]),
+            float(news[i]),
+            float(chosen[i] * news[i] * needs[i] / max(target, 1)),
+            exhausted(f, verdicts.get(f.query_id, [])),
+        )
+        for i, f in enumerate(facts)
+    ]
+    return sorted(ranked, key=lambda n: (n.exhausted != "", -n.score, n.query_id))
+
+
+def best_first(db: Database, jobs: Sequence[SearchJob], *, target: int = TARGET) -> list[SearchJob]:
+    """Order the jobs of a run by rank; exhausted queries and classes with enough are left out."""
+    place = {
+        ranked.query_id: i
+        for i, ranked in enumerate(rank_queries(db, target=target))
+        if not ranked.exhausted and ranked.need > 0
+    }
+    return sorted(
+        (job for job in jobs if job.query_id in place), key=lambda job: place[job.query_id]
+    )
+
+
+def _open_queries(db: Database) -> set[int]:
+    """Queries that no source has answered to the end."""
+    rows = db.execute(
+        "SELECT query_id FROM queries EXCEPT SELECT query_id FROM searches WHERE search_id IN "
+        "(SELECT max(search_id) FROM searches GROUP BY query_id, source) "
+        "AND next_page IS NULL AND reason IS NULL"
+    )
+    return {row[0] for row in rows}
+
+
+def _priors(
+    ledger: Ledger, verdicts: Mapping[int, list[bool]], facts: Sequence[QueryFacts]
+) -> NDArray[np.float64]:
+    yes: Counter[tuple[str, str]] = Counter()
+    total: Counter[tuple[str, str]] = Counter()
+    for query_id, answers in verdicts.items():
+        for key in _factors(ledger.queries[query_id]):
+            yes[key] += sum(answers)
+            total[key] += len(answers)
+    everything = ("all", "")
+    overall = (yes[everything] + FIRST_YIELD) / (total[everything] + 1)
+    ratio = {
+        key: (yes[key] + _SHRINK_VIDEOS * overall) / (count + _SHRINK_VIDEOS) / overall
+        for key, count in total.items()
+    }
+    means = [overall * float(np.prod([ratio.get(k, 1.0) for k in _factors(f)[1:]])) for f in facts]
+    return np.clip(means, _LOWEST, _HIGHEST)
+
+
+def _factors(facts: QueryFacts) -> list[tuple[str, str]]:
+    """What a query shares with others; the first is shared by all."""
+    keys = {("template", f"{facts.language} {use.template}") for use in facts.uses}
+    keys |= {("class", use.label) for use in facts.uses}
+    return [("all", ""), ("language", facts.language), *sorted(keys)]
+
+
+def _new_per_search(ledger: Ledger, facts: Sequence[QueryFacts]) -> NDArray[np.float64]:
+    """Expect as many results as searches gave so far, and new ones as classes still give."""
+    asked = [f for f in ledger.queries.values() if f.searches]
+    found = sum(f.found for f in asked)
+    each = found / sum(f.searches for f in asked) if found else FIRST_RESULTS
+    overall = sum(f.new for f in asked) / found if found else 1.0
+    by_class: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for f in asked:
+        for label in f.labels:
+            by_class[label][0] += f.new
+            by_class[label][1] += f.found
+    shares = []
+    for f in facts:
+        counts = [by_class[label] for label in f.labels if label in by_class]
+        shrunk = [_shrunk(new, answers, overall) for new, answers in counts] or [overall]
+        shares.append(_shrunk(f.new, f.found, float(np.mean(shrunk))))
+    return each * np.array(shares)
+
+
+def _shrunk(part: float, whole: float, towards: float) -> float:
+    return (part + _SHRINK_ANSWERS * towards) / (whole + _SHRINK_ANSWERS)
+
+
+def _need(facts: QueryFacts, have: Mapping[str, int], target: int) -> int:
+    labels = facts.labels
+    return max((max(0, target - have.get(label, 0)) for label in labels), default=1)

@@ -1,0 +1,223 @@
+"""Candidates: state, what people add and reject, refreshing, hostile titles on all ways out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from discovering import QUERIES, api, judge, video_ids, want
+from release_lists import CLIPS, know, release
+
+from mimecurate.commands.root import cli
+from mimecurate.curation.discover import discover
+from mimecurate.curation.discover_candidates import list_candidates
+from mimecurate.curation.discover_refresh import count_due, delete_due, refresh
+from mimecurate.curation.loopback_youtube import Catalogue, LoopbackYouTube
+from mimecurate.curation.url_list import ClipRequest, read_url_list
+from mimecurate.curation.workspace import Workspace, open_workspace
+from mimecurate.schemas.database import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackYouTube]:
+    catalogue = Catalogue(videos=60, per_query=20, hostile_every=1)
+    with LoopbackYouTube(catalogue=catalogue) as running:
+        yield running
+
+
+@pytest.fixture
+def space(tmp_path: Path, server: LoopbackYouTube) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "w") as opened:
+        discover(opened, QUERIES, api(server), per_query=20)
+        yield opened
+
+
+def run(space: Workspace, *arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(cli, [*arguments, "-w", str(space.root)])
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def states(space: Workspace) -> dict[str, str]:
+    found = list_candidates(space.db, states=(), limit=None)
+    return {str(c["video_id"]): str(c["state"]) for c in found}
+
+
+def test_states_follow_what_became_of_a_video(space: Workspace) -> None:
+    a, b, c, d, e, f, *_ = video_ids(space.db, QUERIES[0].text)
+    judge(space.db, a, "yes", "archery")
+    judge(space.db, b, "no", "archery")
+    clip_id = judge(space.db, c, "unsure", "archery")
+    judge(space.db, d, "no", "archery")
+    judge(space.db, d, "yes", "archery")
+    space.db.execute(
+        "INSERT INTO release_rows (clip_id, row_hash, video_id, start_ms, end_ms, label) "
+        "VALUES ('x', zeroblob(32), ?, 0, 1, 'archery')",
+        [e],
+    )
+    run(space, "discover", "reject", f, "--why", "a real bow")
+    found = states(space)
+    assert [found[v] for v in (a, b, c, d, e, f)] == [
+        "verified",
+        "rejected",
+        "listed",
+        "verified",
+        "released",
+        "rejected",
+    ]
+    space.db.execute(
+        "INSERT INTO media VALUES (?,'clips/c/c.mp4','0',1,1000,16,16,30.0,30,'h264',NULL,"
+        "'smart',0,NULL,'',x'00','x','x')",
+        [clip_id],
+    )
+    assert states(space)[c] == "fetched"
+    shown = json.loads(run(space, "discover", "list", "--class", "archery", "--json"))
+    assert not {a, b, c, d, e, f} & {row["video_id"] for row in shown}
+    everything = json.loads(
+        run(space, "discover", "list", "--class", "archery", "--all", "--limit", "999", "--json")
+    )
+    assert {a, e, f} <= {row["video_id"] for row in everything}
+
+
+def test_annotations_count_where_nobody_decided(space: Workspace) -> None:
+    a, b, *_ = video_ids(space.db, QUERIES[0].text)
+    clips = [want(space.db, video_id, "archery") for video_id in (a, b)]
+    for clip_id, verdicts in zip(clips, (["yes", "yes", "no"], ["yes", "no"]), strict=True):
+        for i, verdict in enumerate(verdicts):
+            space.db.execute(
+                "INSERT INTO annotations (clip_id, annotator, at, verdict, label) "
+                "VALUES (?, ?, ?, ?, 'archery')",
+                [clip_id, f"p{i}", now(), verdict],
+            )
+    said = dict(space.db.execute("SELECT clip_id, verdict FROM clip_verdicts").fetchall())
+    assert [said[clip_id] for clip_id in clips] == ["yes", "unsure"]
+    judge(space.db, b, "no", "archery")
+    assert states(space)[b] == "rejected"
+
+
+def test_a_rejection_for_one_class_leaves_the_others(space: Workspace) -> None:
+    archery = {str(c["video_id"]) for c in list_candidates(space.db, label="archery", limit=None)}
+    bowling = {str(c["video_id"]) for c in list_candidates(space.db, label="bowling", limit=None)}
+    both = sorted(archery & bowling)[0]
+    run(space, "discover", "reject", both, "--class", "archery", "--why", "bowling only")
+    assert both not in {
+        c["video_id"] for c in list_candidates(space.db, label="archery", limit=999)
+    }
+    assert both in {c["video_id"] for c in list_candidates(space.db, label="bowling", limit=999)}
+
+
+def test_a_manual_find_has_provenance_and_becomes_an_interval(space: Workspace) -> None:
+    url = "https://youtu.be/0zFbEjoGlhc?t=9"
+    line = ("discover", "add", url, "--at", "3:12", "--class", "archery", "--note", "encore")
+    assert json.loads(run(space, *line, "--by", "ann", "--json"))["was_known"] is False
+    again = (*line[:3], "--at", "1:00", "--until", "1:04.5", "--class", "archery")
+    assert json.loads(run(space, *again, "--json"))["was_known"] is True
+    shown = json.loads(run(space, "discover", "show", "0zFbEjoGlhc", "--json"))
+    assert next((f["start_ms"], f["note"], f["found_by"]) for f in shown["by_hand"]) == (
+        192_000,
+        "encore",
+        "ann",
+    )
+    exported = run(space, "discover", "export", "--class", "archery", "--state", "open")
+    requests = list(read_url_list(io.BytesIO(exported.encode()), name="x"))
+    assert all(isinstance(r, ClipRequest) for r in requests)
+    spans = {
+        (r.start_ms, r.end_ms, r.label)
+        for r in requests
+        if isinstance(r, ClipRequest) and r.video_id == "0zFbEjoGlhc"
+    }
+    assert spans == {(192_000, 202_000, "archery"), (60_000, 64_500, "archery")}
+    run(space, *line[:2], "ftp://x", status=1)
+    run(space, *line[:3], "--until", "9", status=2)
+    run(space, *line[:3], "--at", "nine", status=2)
+    run(space, "discover", "show", "nobody", status=1)
+
+
+def test_hostile_titles_come_out_tame_on_every_way(space: Workspace, tmp_path: Path) -> None:
+    hostile = ("\x1b", "\x00", "\u202e", "\x07", "\ud800")
+    page = tmp_path / "page.html"
+    video_id = video_ids(space.db, QUERIES[0].text)[0]
+    outputs = [
+        run(space, "discover", "list", "--limit", "60"),
+        run(space, "discover", "list", "--limit", "60", "--json"),
+        run(space, "discover", "show", video_id),
+        run(space, "discover", "export"),
+        run(space, "discover", "economics", "--by", "query", "--html", str(page)),
+        run(space, "discover", "next"),
+        page.read_text("utf-8"),
+    ]
+    for text in outputs:
+        assert not any(c in text for c in hostile)
+    assert "=HYPERLINK" not in {row[0][:10] for row in csv.reader(io.StringIO(outputs[3])) if row}
+    stored = [t for (t,) in space.db.execute("SELECT title FROM candidates WHERE title NOTNULL")]
+    assert stored
+    assert all(t.isprintable() and len(t) <= 300 for t in stored)
+
+
+def test_a_hostile_class_or_query_is_escaped_in_the_page(space: Workspace, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    with space.db.atomic():
+        space.db.execute("UPDATE query_classes SET label = ? WHERE label = 'bowling'", [evil])
+    page = tmp_path / "p.html"
+    run(space, "discover", "economics", "--html", str(page))
+    text = page.read_text("utf-8")
+    assert evil not in text
+    assert "&lt;script&gt;" in text
+    assert "script-src" not in text
+    assert "default-src 'none'" in text
+
+
+def test_metadata_is_refreshed_or_deleted_by_its_date(
+    space: Workspace, server: LoopbackYouTube
+) -> None:
+    total = count_due(space.db, 30)
+    assert total == space.db["candidates"].count
+    assert count_due(space.db, 29) == 0
+    gone = video_ids(space.db, QUERIES[0].text)[0]
+    server.catalogue.gone = {gone}
+    with space.db.atomic():
+        space.db.execute("UPDATE candidates SET refresh_by = '2020-01-01', title = 'old'")
+    report = refresh(space, api(server))
+    assert (report.due, report.refreshed, report.gone) == (total, total - 1, 1)
+    assert server.count("videos") == report.calls == -(-total // 50)
+    row = space.db.execute(
+        "SELECT title, gone_at IS NOT NULL, refresh_by FROM candidates WHERE video_id = ?", [gone]
+    ).fetchone()
+    assert row == (None, 1, None)
+    assert states(space)[gone] == "gone"
+    old = space.db.execute("SELECT count(*) FROM candidates WHERE title = 'old'").fetchone()
+    assert old == (0,)
+    assert count_due(space.db, 29) == 0
+    assert refresh(space, api(server)).calls == 0
+    with space.db.atomic():
+        space.db.execute("UPDATE candidates SET refresh_by = '2020-01-01' WHERE title NOTNULL")
+    assert delete_due(space).deleted > 0
+    assert space.db.execute("SELECT count(title), count(channel) FROM candidates").fetchone() == (
+        0,
+        0,
+    )
+    assert len(video_ids(space.db, QUERIES[0].text)) == 20, "what found it stays"
+
+
+def test_a_released_video_is_marked_when_it_is_found(
+    tmp_path: Path, server: LoopbackYouTube
+) -> None:
+    with open_workspace(tmp_path / "r") as space:
+        for one in CLIPS:
+            know(space.db, one)
+        release(space.db, "m@1.0.0")
+        with space.db.atomic():
+            space.db.execute(
+                "INSERT INTO candidates (video_id, url, source, found_at) VALUES (?, 'u', 's', ?)",
+                [CLIPS[0].video_id, now()],
+            )
+        assert states(space) == {CLIPS[0].video_id: "released"}
+        assert list(list_candidates(space.db)) == []
