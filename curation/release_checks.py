@@ -133,9 +133,9 @@ def failed_checks(name: str, findings: Iterable[Finding], allow: Collection[str]
     for finding in findings:
         if finding.name in allow:
             continue
-        problems.append(Problem(f"{finding.name}: {finding.help} ({finding.count:,})"))
-        problems += [Problem(f"  {example}") for example in finding.examples]
+        lines = [f"{finding.name}: {finding.help} ({finding.count:,})", *finding.examples]
         if finding.count > len(finding.examples):
-            problems.append(Problem(f"  and {finding.count - len(finding.examples):,} more"))
+            lines.append(f"and {finding.count - len(finding.examples):,} more")
+        problems.append(Problem("\n    ".join(lines)))
     if problems:
         raise InvalidInputError(name, problems, "accept what is meant to be with --allow CHECK")

@@ -148,7 +148,33 @@ def test_the_life_of_a_release(run: Callable[..., Result], root: Path, tmp_path:
     assert changed["proposed"] == "2.0.0"
     table = run("diff", bundle, "m@2.0.0", "-w", other)
     assert gone in table.stdout
+    told = run("import", other_bundle(run, other, tmp_path), "--format", "bundle", "-w", root)
+    assert "withdrawn by its makers, and still in this workspace: 1 clip\n" in told.stderr
+    assert f"  {gone}: asked\n" in told.stderr
     assert "a MAJOR change: after m@1.0.0 comes 2.0.0" in table.stderr
+
+
+def other_bundle(run: Callable[..., Result], workspace: Path, folder: Path) -> Path:
+    """Export m@2.0.0, which does without a clip that was withdrawn."""
+    out = folder / "m-2.0.0.zip"
+    run("export", "m@2.0.0", "--format", "bundle", "--out", out, "-w", workspace)
+    return out
+
+
+def test_clip_ids_are_whole_in_a_narrow_terminal(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed = clip("vid-0000001", 1.5, 4)
+    with open_workspace(tmp_path / "narrow") as opened:
+        release(opened.db, "m@1.0.0")
+        release(opened.db, "m@2.0.0", [trimmed, *CLIPS[1:]], CLASSES[:2])
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("diff", "m@1.0.0", "m@2.0.0", "-w", tmp_path / "narrow").stdout
+    row = next(line for line in table.splitlines() if line.startswith("re-trimmed"))
+    assert row.split(maxsplit=2)[1:] == [trimmed.clip_id, "1-4 s  1.5-4 s"]
+    listed = run("list", "-w", tmp_path / "narrow").stdout.splitlines()
+    assert len(listed) == 3
+    assert listed[1].split()[-2] == "2026-01-02"
 
 
 def test_withdraw_asks_first(run: Callable[..., Result], root: Path) -> None:

@@ -219,26 +219,27 @@ class TestChecks:
         )
         with pytest.raises(InvalidInputError) as caught:
             _create(workspace)
-        assert [str(p) for p in caught.value.problems] == [
+        assert "\n".join(map(str, caught.value.problems)).split("\n") == [
             "video-across-splits: a video has clips in several splits, so that one split leaks "
             "into another (1)",
-            "  video vid-0000002: test,train",
+            "    video vid-0000002: test,train",
             "class-without-clips: a class has no clip (2)",
-            "  class drinking",
-            "  class punching person (boxing)",
+            "    class drinking",
+            "    class punching person (boxing)",
             "missing-flags: a clip lacks one of mime_artist, object_relevant and scene_relevant "
             "(2)",
-            "  clip vid-0000001_000001_000004",
-            "  clip vid-0000002_000001_000004",
+            "    clip vid-0000001_000001_000004",
+            "    clip vid-0000002_000001_000004",
             "interval-length: a clip lasts less than 1 s or more than 10 s (1)",
-            "  clip vid-0000001_000020_000040: 20-40 s",
+            "    clip vid-0000001_000020_000040: 20-40 s",
             "overlapping-clips: two clips of one video share some of it (1)",
-            "  clip vid-0000001_000003.000_000004.500: 3-4.5 s begins before an earlier clip of "
+            "    clip vid-0000001_000003.000_000004.500: 3-4.5 s begins before an earlier clip of "
             "the video ends",
             "unverified-media: a clip's media were never fetched and verified in this workspace "
             "(1)",
-            "  clip vid-0000002_000001_000004",
+            "    clip vid-0000002_000001_000004",
         ]
+        assert len(caught.value.problems) == 6
         assert db.execute("SELECT count(*) FROM releases").fetchone() == (0,)
 
     def test_what_is_allowed_is_recorded(self, decided: Workspace) -> None:
@@ -265,10 +266,11 @@ class TestChecks:
             decide(workspace.db, clip(f"vid-00001{number:02d}", 0, 20))
         with pytest.raises(InvalidInputError) as caught:
             _create(workspace, allow=("class-without-clips",))
-        lines = [str(p) for p in caught.value.problems]
+        (problem,) = caught.value.problems
+        lines = str(problem).split("\n")
         assert lines[0].endswith("(15)")
         assert len(lines) == 12
-        assert lines[-1] == "  and 5 more"
+        assert lines[-1] == "    and 5 more"
 
     def test_the_impossible_cannot_be_allowed(self, workspace: Workspace) -> None:
         db = workspace.db
@@ -371,13 +373,13 @@ class TestAnnotations:
         annotate(workspace.db, disputed, "bob", verdict="no")
         with pytest.raises(InvalidInputError) as caught:
             _create(workspace, recipe=self.RECIPE)
-        assert [str(p) for p in caught.value.problems] == [
+        assert "\n".join(map(str, caught.value.problems)).split("\n") == [
             "too-few-annotators: a clip has too few annotators for the rule, and is left as it "
             "was (1)",
-            "  clip vid-0000008_000001_000004: 1 of 2 annotators",
+            "    clip vid-0000008_000001_000004: 1 of 2 annotators",
             "no-majority: annotators disagree on a clip, which is left as it was until somebody "
             "decides (1)",
-            "  clip vid-0000009_000001_000004: no majority for a verdict",
+            "    clip vid-0000009_000001_000004: no majority for a verdict",
         ]
         _create(workspace, recipe=self.RECIPE, allow=("too-few-annotators", "no-majority"))
         assert len(_clips(workspace)) == 3

@@ -268,7 +268,10 @@ def list_(name: str | None, workspace: Path, as_json: bool) -> None:
         return
     print_table(
         columns,
-        [[*(release[c] for c in columns[:-1]), str(release["digest"])[:12]] for release in shown],
+        [
+            [*(release[c] for c in columns[:-2]), release["created"][:10], release["digest"][:12]]
+            for release in shown
+        ],
     )
 
 
@@ -331,16 +334,31 @@ def _show_diff(found: ReleaseDiff) -> None:
     rows += [("removed", name, "", "") for name in found.removed]
     rows += [("relabelled", *change) for change in found.relabelled]
     rows += [(flag, name, before, after) for name, flag, before, after in found.reflagged]
-    rows += [("re-trimmed", before, "", after) for before, after in found.retrimmed]
+    rows += [
+        ("re-trimmed", after, _interval(before), _interval(after))
+        for before, after in found.retrimmed
+    ]
     rows += [("moved", *change) for change in found.moved]
     rows += [("withheld", name, "", "") for name in found.withheld]
-    for what in ("added", "removed", "changed"):
-        rows += [(f"class {what}", name, "", "") for name in getattr(found, f"classes_{what}")]
-    print_table(["change", "what", "from", "to"], rows)
-    differences = counted(len(rows), "difference")
+    classes = [
+        (what, name)
+        for what in ("added", "removed", "changed")
+        for name in getattr(found, f"classes_{what}")
+    ]
+    print_table(["change", "clip_id", "from", "to"], rows)
+    if classes:
+        print_table(["change", "class"], classes)
+    differences = counted(len(rows) + len(classes), "difference")
     say(f"{found.a} and {found.b}: {counted(found.same, 'clip')} the same, {differences}")
-    if found.proposed and rows:
+    if found.proposed and (rows or classes):
         say(f"a {found.change.name} change: after {found.a} comes {found.proposed}")
+
+
+def _interval(clip_id: str) -> str:
+    from mimecurate.schemas.ids import interval_text
+    from mimecurate.schemas.times import parse_time_ms
+
+    return interval_text(*map(parse_time_ms, clip_id.rsplit("_", 2)[1:]))
 
 
 def checked_name(name: str) -> str:
