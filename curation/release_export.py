@@ -21,7 +21,7 @@ from mimecurate.curation.release_export_huggingface import write_huggingface
 from mimecurate.curation.release_export_kinetics import write_kinetics
 from mimecurate.curation.release_export_mmaction2 import write_mmaction2
 from mimecurate.curation.release_export_parquet import write_parquet
-from mimecurate.errors import MimecurateError
+from mimecurate.errors import MimecurateError, plain_words
 
 Exporter = Callable[[Edition, Path], list[str]]
 """Writes an edition into an empty folder; returns what the user should know of it."""
@@ -57,8 +57,16 @@ def export_release(edition: Edition, format: str, out: Path) -> Export:
         out: a folder that doesn't exist or is empty; for a bundle it may be a ``.zip``.
 
     Raises:
-        MimecurateError: ``out`` is taken, or the release can't be written in that format.
+        MimecurateError: ``out`` is taken or can't be written, or the release can't be written in
+            that format.
     """
+    try:
+        return _export(edition, format, out)
+    except OSError as error:
+        raise MimecurateError(f"{out}: can't be written: {plain_words(error)}") from error
+
+
+def _export(edition: Edition, format: str, out: Path) -> Export:
     zipped = out.suffix.lower() == ".zip"
     if zipped and format != "bundle":
         raise MimecurateError(f"{out}: only a bundle can be a .zip; give a folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from release_lists import CLASSES, CLIPS, NO, YES, annotate, clip, decide, know,
 
 from mimecurate.curation.release_cards import MIMETICS_CARD, read_card
 from mimecurate.curation.release_edition import Edition, load_edition
-from mimecurate.curation.release_export import export_release
+from mimecurate.curation.release_export import EXPORTERS, export_release
 from mimecurate.curation.release_texts import markdown
 from mimecurate.curation.samples import VideoSpec
 from mimecurate.curation.workspace import open_workspace
@@ -221,6 +222,18 @@ def test_without_media_it_says_what_to_do(tmp_path: Path, format: str) -> None:
 def test_only_a_bundle_can_be_a_zip(edition: Edition, tmp_path: Path) -> None:
     with pytest.raises(MimecurateError, match=r"only a bundle can be a \.zip"):
         export_release(edition, "parquet", tmp_path / "a.zip")
+
+
+def test_what_the_system_refuses_is_one_line(
+    edition: Edition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> list[str]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(EXPORTERS, "parquet", full)
+    with pytest.raises(MimecurateError, match=r"out: can't be written: No space left on device$"):
+        export_release(edition, "parquet", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestTexts:
