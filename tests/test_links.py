@@ -230,3 +230,13 @@ def test_the_command_asks_real_servers(
     shown = CliRunner().invoke(cli, ["links", "check", "-w", str(workspace.root), "--no-ask"])
     assert "unavailable, on 1 of 3 days" in shown.stdout
     assert shown.exit_code == 3
+
+
+def test_the_command_takes_no_options_of_media() -> None:
+    from mimecurate.commands.links import check
+
+    options = {option for parameter in check.params for option in parameter.opts}
+    assert {"--workers", "--cookies", "--timeout"} <= options
+    assert options.isdisjoint(
+        {"--cut", "--engine", "--clip-timeout", "--max-bytes", "--max-duration", "--max-height"}
+    )

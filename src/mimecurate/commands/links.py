@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from mimecurate.curation.links import LinkCheck, LinkState, VideoLink
 
 
+_OF_MEDIA = {
+    f"fetch_{name}"
+    for name in ("cut", "engine", "clip_timeout_s", "max_bytes", "max_duration_s", "max_height")
+}
+"""Settings of ``fetch`` that mean nothing where no media are fetched."""
+
+
 @click.group("links")
 def command() -> None:
     """See whether the sources are still there."""
@@ -95,11 +102,15 @@ def check(
     ctx.exit(0 if states[LinkState.OK] == len(links) else 3)
 
 
+check.params = [option for option in check.params if option.name not in _OF_MEDIA]
+
+
 def _say_run(run: LinkCheck) -> None:
     if run.not_asked:
         say(f"the site refuses us: {counted(run.not_asked, 'video')} not asked; run again later")
     answers = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(run.outcomes.items()))
-    say(f"asked for {counted(run.asked, 'video')} ({answers}); fresh answers: {run.skipped:,}")
+    said = f" ({answers})" if answers else ""
+    say(f"asked for {counted(run.asked, 'video')}{said}; fresh answers: {run.skipped:,}")
 
 
 def _as_json(
