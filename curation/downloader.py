@@ -362,6 +362,8 @@ def _deno() -> str | None:
 
 
 _of_thread = threading.local()
+_making = threading.Lock()
+"""Making one is not thread-safe: Python's `sysconfig`, which finds deno, isn't at first use."""
 
 
 def downloader_for(options: SourceOptions) -> Downloader:
@@ -370,6 +372,7 @@ def downloader_for(options: SourceOptions) -> Downloader:
     if current is None or current.options != options:
         if current is not None:
             current.close()
-        _of_thread.downloader = current = Downloader(options)
+        with _making:
+            _of_thread.downloader = current = Downloader(options)
     current.options = options  # equal, but for what doesn't matter to yt-dlp
     return current

@@ -493,3 +493,25 @@ def test_waiting_for_a_file_that_is_not_available_yet(server: LoopbackServer) ->
     began = time.time()
     open_bytes(replace(resolved.video, available_at=soon), OPTIONS, Pacer(), never)
     assert began + 0.5 < time.time() < soon + 1.5
+
+
+def test_threads_make_their_first_downloaders_at_once() -> None:
+    """As the workers of a run do; `sysconfig` is read by the first, and is not thread-safe."""
+    program = """
+import sysconfig, threading
+from mimecurate.curation.downloader import downloader_for
+from mimecurate.curation.sources import SourceOptions
+
+sysconfig._CONFIG_VARS, sysconfig._CONFIG_VARS_INITIALIZED = None, False
+together = threading.Barrier(8)
+
+def work():
+    together.wait()
+    downloader_for(SourceOptions())
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == ""

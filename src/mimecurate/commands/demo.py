@@ -34,12 +34,15 @@ def command(out: Path, also: Path | None) -> None:
     """Run the whole loop on this machine, offline.
 
     Draws small films, serves them over loopback beside links that are dead, busy or broken, fetches
-    a list that names them all, and shows what came of it. Every number is measured in this run.
+    a list that names them all, labels the clips in a local Label Studio, freezes a release and
+    scores a baseline. Every number is measured in this run.
 
     \b
     Example:
       mimecurate demo --out /tmp/demo
     """
+    from mimecurate.commands.demo_annotate import annotate, decide, run_command
+    from mimecurate.commands.demo_scores import NAME, VERSION
     from mimecurate.curation.demo_films import KINDS, make_films, write_list
     from mimecurate.curation.loopback import LoopbackServer
     from mimecurate.curation.sample_actions import ACTIONS
@@ -56,9 +59,13 @@ def command(out: Path, also: Path | None) -> None:
         _fetch(workspace, out / "list.csv")
         say("\n2. Look at them\n")
         _show_clips(workspace, films)
-        say("\n3. Freeze a release\n")
-        _release(workspace, films)
-        say("\n4. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
+        truth = _drawn_clips(workspace, films)
+        say("\n3. Label them in Label Studio, twice each")
+        annotate(workspace, truth)
+        say("\n4. Settle what is left, and freeze a release")
+        decide(workspace, truth, out / "decisions.csv")
+        run_command(workspace, f"release create --name {NAME} --version {VERSION}")
+        say("\n5. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
         _score(workspace)
     say(f"\nIt is all in {out}; try: {sys.argv[0]} clips list -w {out}")
 
@@ -99,6 +106,7 @@ def _fetch(workspace: Workspace, urls: Path) -> None:
             skip_invalid=True,
             on_plan=view.plan,
             on_result=view.result,
+            on_note=view.note,
         )
         view.close()
         show_report(report)
@@ -123,11 +131,16 @@ def _show_clips(workspace: Workspace, films: tuple[Film, ...]) -> None:
     say(f"{target}: {counted(len(seen), 'clip')}, eight frames each")
 
 
-def _release(workspace: Workspace, films: tuple[Film, ...]) -> None:
-    from mimecurate.commands.demo_scores import NAME, VERSION, freeze_release
+def _drawn_clips(workspace: Workspace, films: tuple[Film, ...]) -> dict[str, Film]:
+    """Return the film of each test clip that was fetched, by clip id."""
+    from mimecurate.curation.demo_films import video_id_of
 
-    digest = freeze_release(workspace, films)
-    say(f"{NAME}@{VERSION}, digest {digest}")
+    drawn = {video_id_of(film): film for film in films if film.split == "test"}
+    rows = workspace.db.execute(
+        "SELECT clip_id, video_id FROM clip_status WHERE split = 'test' AND status = 'fetched' "
+        "ORDER BY clip_id"
+    )
+    return {clip_id: drawn[video_id] for clip_id, video_id in rows.fetchall()}
 
 
 def _score(workspace: Workspace) -> None:

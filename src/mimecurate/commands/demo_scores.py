@@ -1,4 +1,4 @@
-"""The demo's release, and a baseline for it that sees no motion."""
+"""A baseline for the demo's release that sees no motion."""
 
 from __future__ import annotations
 
@@ -6,56 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimecurate.curation.release_create import Recipe, create_release
-from mimecurate.schemas.database import now
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
     from sqlite_utils import Database
 
-    from mimecurate.curation.demo_films import Film
-    from mimecurate.curation.workspace import Workspace
 
 NAME, VERSION = "demo", "1.0.0"
 _SOFTNESS = 4.0  # bits of distance that make a class e times less likely
-
-
-def freeze_release(workspace: Workspace, films: Iterable[Film]) -> str:
-    """Decide on the test clips, knowing how they were drawn, and freeze a release of them.
-
-    Returns:
-        The release's digest.
-    """
-    from mimecurate.curation.demo_films import video_id_of
-    from mimecurate.schemas.versions import parse_version
-
-    truth = {video_id_of(film): film for film in films if film.split == "test"}
-    rows = workspace.db.execute(
-        "SELECT clip_id, video_id FROM clips WHERE split = 'test' "
-        "AND clip_id IN (SELECT clip_id FROM media)"
-    ).fetchall()
-    with workspace.db.atomic():
-        for clip_id, video_id in rows:
-            film = truth[video_id]
-            in_context = "no" if film.is_mime else "yes"
-            workspace.db.execute(
-                "INSERT INTO decisions (clip_id, verdict, label, mime_artist, object_relevant, "
-                "scene_relevant, method, decided_by, decided_at, why) "
-                "VALUES (?, 'yes', ?, ?, ?, ?, 'imported', 'demo', ?, 'drawn that way')",
-                [
-                    clip_id,
-                    film.label,
-                    "yes" if film.is_mime else "no",
-                    in_context,
-                    in_context,
-                    now(),
-                ],
-            )
-    made = create_release(workspace, NAME, parse_version(VERSION), Recipe())
-    return made.digest
 
 
 def score_by_nearest_frame(db: Database, out: Path) -> Path:
