@@ -55,17 +55,19 @@ def report_clips(db: Database, run_id: int) -> Iterator[dict[str, object]]:
     rows = db.execute(
         """SELECT s.clip_id, s.reason, s.message, s.path, s.sha256, s.bytes, s.duration_ms, s.width,
             s.height, s.fps, s.frames, s.status,
-            EXISTS (SELECT 1 FROM attempts WHERE attempts.clip_id = s.clip_id
-                AND attempts.run_id = ? AND attempts.status = 'fetched') AS now
+            state, (SELECT max(status) FROM attempts WHERE attempts.clip_id = s.clip_id
+                AND attempts.run_id = ?) AS in_this_run
         FROM temp.plan JOIN clip_status AS s USING (clip_id) ORDER BY temp.plan.line""",
         [run_id],
     )
     names = [d[0] for d in rows.description]
     for row in rows:
         clip = dict(zip(names, row, strict=True))
-        fetched_now = clip.pop("now")
-        if clip["status"] == "fetched" and not fetched_now:
+        in_this_run, state = clip.pop("in_this_run"), clip.pop("state")
+        if clip["status"] == "fetched" and in_this_run != "fetched":
             clip["status"] = "present"
+        elif in_this_run is None and state == "todo":  # what an earlier run met is no news
+            clip |= {"status": "open", "reason": None, "message": None}
         yield clip
 
 

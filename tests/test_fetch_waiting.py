@@ -136,6 +136,7 @@ def test_without_a_network_the_command_says_so_once_and_exits_3(
     hosts = ("http://127.0.0.1:1", "http://localhost:1")
     urls.write_text("".join(f"{hosts[n % 2]}/{n}.mp4 0 1\n" for n in range(60)))
     options = ("--retries", "0", "--give-up-after", "4", "--workers", "2")
+    fetch_by_command(tmp_path / "w", urls, *options)
     done = fetch_by_command(tmp_path / "w", urls, *options)
     assert done.status == 3
     assert done.report["failed"] + done.report["not_tried"] == 60
