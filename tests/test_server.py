@@ -372,3 +372,25 @@ def test_the_watcher_kills_what_does_not_heed(monkeypatch: pytest.MonkeyPatch) -
     os.close(read)
     assert program.wait(5) == -signal.SIGKILL
     program.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_first_start_that_was_killed_is_taken_up_again(tmp_path: Path) -> None:
+    database = tmp_path / ".mimecurate" / "label-studio" / "data" / "label_studio.sqlite3"
+    for least_bytes in (1, 300_000, 900_000):
+        process = subprocess.Popen(
+            [*SERVE, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        while not (database.exists() and database.stat().st_size >= least_bytes):
+            assert process.poll() is None
+            time.sleep(0.02)
+        pids = [process.pid, *descendants(process.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        assert are_gone(pids)
+    with serve(tmp_path, 0) as started:
+        credentials = started.server.read_credentials()
+        assert credentials.username == "lead@localhost"
+        with connect(started.server.url, credentials.api_key) as connection:
+            assert connection.post("/api/projects", {"title": "works"})["id"] == 1
