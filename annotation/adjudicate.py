@@ -23,6 +23,7 @@ from mimecurate.curation.release_rule import (
     Outcome,
     Undecided,
     Vote,
+    check_known,
     decide,
     majority,
     votes_by_clip,
@@ -237,6 +238,7 @@ def _take_over(db: Database) -> int:
 
 
 def _findings(db: Database, min_annotators: int, rounds: Collection[str]) -> Iterable[_Finding]:
+    check_known(db, "round", rounds)
     holding = current_decisions(db)
     for clip_id, votes in votes_by_clip(db, rounds=rounds):
         yield _Finding(clip_id, votes, rule_outcome(votes, min_annotators), holding.get(clip_id))

@@ -23,8 +23,7 @@ from mimecurate.annotation.agreement_statistics import (
     interval_overlap,
     mean_overlap_statistic,
 )
-from mimecurate.curation.release_rule import FLAGS, Vote, votes_by_clip
-from mimecurate.errors import MimecurateError
+from mimecurate.curation.release_rule import FLAGS, Vote, check_known, votes_by_clip
 from mimecurate.evaluation.bootstrap import bootstrap, percentile_interval
 from mimecurate.evaluation.statistics import MIN_VIDEOS
 
@@ -119,8 +118,8 @@ def agreement(
     Raises:
         MimecurateError: a round or annotator that nobody knows.
     """
-    _check_known(db, "round", rounds)
-    _check_known(db, "annotator", [*annotators, *exclude])
+    check_known(db, "round", rounds)
+    check_known(db, "annotator", [*annotators, *exclude])
     table = _read(db, rounds=rounds, annotators=annotators, exclude=exclude)
     labels = [name for (name,) in db.execute("SELECT name FROM classes ORDER BY name")]
     fields = {name: _field(table, name, labels) for name in FIELDS}
@@ -136,13 +135,6 @@ def agreement(
         name: _describe(one, table, point, sample)
         for (name, one), point, sample in zip(fields.items(), points, samples, strict=True)
     }
-
-
-def _check_known(db: Database, column: str, names: Collection[str]) -> None:
-    known = [name for (name,) in db.execute(f"SELECT DISTINCT {column} FROM annotations")]
-    if unknown := sorted(set(names) - set(known)):
-        there = ", ".join(map(repr, sorted(known))) or "none yet"
-        raise MimecurateError(f"no annotations of {column} {unknown[0]!r}; there are: {there}")
 
 
 def _read(db: Database, **wanted: Collection[str]) -> _Table:

@@ -8,6 +8,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mimecurate.errors import MimecurateError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 
@@ -137,3 +139,17 @@ def votes_by_clip(
             trim = None if start_ms is None else (start_ms, end_ms)
             latest[annotator] = Vote._make([annotator, *fields, trim])
         yield clip_id, list(latest.values())
+
+
+def check_known(db: Database, column: str, names: Collection[str]) -> None:
+    """Check that there are annotations of every ``round`` or ``annotator`` in ``names``.
+
+    Raises:
+        MimecurateError: one is unknown; the message lists those that there are.
+    """
+    if not names:
+        return
+    known = {name for (name,) in db.execute(f"SELECT DISTINCT {column} FROM annotations")}
+    if unknown := sorted(set(names) - known):
+        there = ", ".join(map(repr, sorted(known))) or "none yet"
+        raise MimecurateError(f"no annotations of {column} {unknown[0]!r}; there are: {there}")

@@ -160,6 +160,8 @@ def test_the_rule_can_need_more_annotators_or_look_at_one_round(space: Workspace
     annotate(db, SPLIT, "bob", verdict="no", round="2", at="2026-02-01T00:00:00Z")
     assert _settle(db, rounds=["2"]) == Settled(decided=1)
     assert [row[:2] for row in _decisions(db)] == [(SPLIT.clip_id, "no")]
+    with pytest.raises(MimecurateError, match=r"round '3'; there are: '', '2'"):
+        _settle(db, rounds=["3"])
 
 
 def _adjudicated(db: Database, at: str, annotation_id: int = 1000, **fields: Any) -> None:

@@ -16,10 +16,10 @@ from mimecurate.console import print_json, print_table, say
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from mimecurate.annotation.adjudicate import Dispute, Settled, Standing
+    from mimecurate.annotation.adjudicate import Settled, Standing
+    from mimecurate.annotation.adjudicate_answers import Answer
     from mimecurate.annotation.adjudicate_csv import Imported
     from mimecurate.annotation.push import Pushed
     from mimecurate.curation.workspace import Workspace
@@ -244,20 +244,8 @@ def _report(
     *,
     quiet: bool,
 ) -> None:
-    from mimecurate.annotation.adjudicate_answers import shown_answers
-
-    def name_of(dispute: Dispute) -> list[dict[str, object]]:
-        return [
-            {
-                "annotator": answer.name,
-                **_fields(answer.vote._asdict()),
-                "note": answer.note or None,
-            }
-            for answer in shown_answers(space.db, dispute, anonymous=anonymous)
-        ]
-
     if as_json:
-        print_json(_as_json(done, standing, name_of))
+        print_json(_as_json(space, done, standing, anonymous))
         return
     if not quiet and standing.disputes:
         _print_disputes(space, standing, anonymous)
@@ -265,41 +253,58 @@ def _report(
         say(line)
 
 
-def _fields(vote: dict[str, object]) -> dict[str, object]:
-    trim = vote.pop("trim")
-    del vote["annotator"]
-    start_ms, end_ms = trim if isinstance(trim, tuple) else (None, None)
-    return vote | {"start_ms": start_ms, "end_ms": end_ms}
-
-
 def _as_json(
-    done: _Done,
-    standing: Standing,
-    answers: Callable[[Dispute], list[dict[str, object]]],
+    space: Workspace, done: _Done, standing: Standing, anonymous: bool
 ) -> dict[str, object]:
-    pushed = done.pushed
+    from mimecurate.annotation.adjudicate_answers import shown_answers
+
     return {
         "taken_over": done.taken_over,
         "imported": asdict(done.imported) if done.imported else None,
         "rule": asdict(done.rule) if done.rule else None,
         "adjudicated": done.in_terminal,
-        "pushed": None
-        if pushed is None
-        else {
-            "project_id": pushed.project_id,
-            "project_url": pushed.project_url,
-            "created": pushed.created,
-            "existing": pushed.existing,
-            "updated": pushed.updated,
-            "refused": [asdict(clip) for clip in pushed.refused],
-        },
+        "pushed": _pushed_as_json(done.pushed) if done.pushed else None,
         "settled": standing.settled,
         "agreed": standing.agreed,
         "too_few": standing.too_few,
         "disputes": [
-            {"clip_id": dispute.clip_id, "why": dispute.why, "answers": answers(dispute)}
+            {
+                "clip_id": dispute.clip_id,
+                "why": dispute.why,
+                "answers": [
+                    _answer_as_json(answer)
+                    for answer in shown_answers(space.db, dispute, anonymous=anonymous)
+                ],
+            }
             for dispute in standing.disputes
         ],
+    }
+
+
+def _pushed_as_json(pushed: Pushed) -> dict[str, object]:
+    return {
+        "project_id": pushed.project_id,
+        "project_url": pushed.project_url,
+        "created": pushed.created,
+        "existing": pushed.existing,
+        "updated": pushed.updated,
+        "refused": [asdict(clip) for clip in pushed.refused],
+    }
+
+
+def _answer_as_json(answer: Answer) -> dict[str, object]:
+    vote = answer.vote
+    start_ms, end_ms = vote.trim or (None, None)
+    return {
+        "annotator": answer.name,
+        "verdict": vote.verdict,
+        "label": vote.label,
+        "mime_artist": vote.mime_artist,
+        "object_relevant": vote.object_relevant,
+        "scene_relevant": vote.scene_relevant,
+        "start_ms": start_ms,
+        "end_ms": end_ms,
+        "note": answer.note or None,
     }
 
 
