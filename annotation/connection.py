@@ -89,7 +89,7 @@ class Connection:
         headers = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}
         response = self._client.request("GET", self.url + path, headers=headers)
         whole = response.headers.get("content-range", "").rpartition("/")[2]
-        size = whole or response.headers.get("content-length", "")
+        size = whole if response.status_code == 206 else response.headers.get("content-length", "")
         return int(size) if size.isdigit() else None
 
     def post(self, path: str, /, body: object = None, **params: object) -> Any:

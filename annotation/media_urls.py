@@ -113,7 +113,7 @@ def _place_local_files(
             if error.status not in {403, 404}:
                 raise
             continue
-        if size == example["bytes"]:
+        if size in {None, example["bytes"]}:
             return place
     raise MimecurateError(
         f"{connection.url} does not show {clips_dir / str(example['path'])[6:]}; "

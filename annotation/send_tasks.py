@@ -22,7 +22,7 @@ from mimecurate.annotation import task_rows
 from mimecurate.annotation.connection import LostAnswerError, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlite_utils import Database
 
@@ -35,6 +35,8 @@ QUIET_S = 2.0
 MOST_LOOKS = 8
 """Looks that a run takes after trouble, before it gives up."""
 _POLL_S = 0.1
+_DOUBLED = 50
+"""Clips whose second tasks are removed at a time: between looking and deleting little passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,7 @@ class _Run:
                 self._note(str(task.clip_id), task.task_id)
             task_rows.confirm(self._db, self._project_key, known)
             if is_first:
-                for task in known:
-                    self._bring_up_to_date(task, tasks[str(task.clip_id)])
+                self._bring_up_to_date([(task, tasks[str(task.clip_id)]) for task in known])
         self._tell(len((self.there.keys() | self.refused) & wanted.keys()))
 
     def settle(self, wanted: Mapping[str, None]) -> None:
@@ -197,9 +198,7 @@ class _Run:
             self.wait_until_quiet()
             self.look(wanted)
             try:
-                for clip_id, task_ids in self._doubled.items():
-                    self._remove_second(clip_id, task_ids)
-                self._doubled = {}
+                self._remove_doubled()
             except LostAnswerError as error:
                 self.trouble = error  # and look again
         raise self.trouble or _is_busy()
@@ -212,8 +211,8 @@ class _Run:
         """
         flight: tuple[list[NewTask], Future[list[int]]] | None = None
         with ThreadPoolExecutor(1) as pool:
-            for start in range(0, len(clip_ids), self._batch_size):
-                batch = self._prepare(clip_ids[start : start + self._batch_size])
+            for some in _batches(clip_ids, self._batch_size):
+                batch = self._prepare(some)
                 if flight is not None and not self._land(*flight):
                     return False
                 flight = None
@@ -275,43 +274,64 @@ class _Run:
         self._advance(max(0, settled - self._settled))
         self._settled = max(settled, self._settled)
 
-    def _bring_up_to_date(self, old: StoredTask, new: NewTask) -> None:
-        if old.data == new.data:
-            return
-        if old.data.get("fps") != new.data.get("fps") and self._store.is_answered(
-            old.task_id, new.clip_id
-        ):
-            problem = (
-                f"its media changed from {old.data.get('fps')} to {new.data.get('fps')} frames a "
-                "second and its answers count frames; pull them and ask again in another round"
-            )
-        else:
-            problem = self._source.find_problem(new)
-        if problem:
-            self._refuse(new.clip_id, problem)
-            return
-        self._store.update(old.task_id, new.data)
-        task_rows.set_fps(self._db, self._project_key, new)
-        self.sent.updated += 1
+    def _bring_up_to_date(self, pairs: Sequence[tuple[StoredTask, NewTask]]) -> None:
+        """Replace the data of tasks that changed, but no frame rate that answers rest on."""
+        changed = [(old, new) for old, new in pairs if old.data != new.data]
+        other_rate = {
+            old.task_id: new.clip_id
+            for old, new in changed
+            if old.data.get("fps") != new.data.get("fps")
+        }
+        answered = self._store.answered(other_rate) if other_rate else {}
+        for old, new in changed:
+            if answered.get(old.task_id):
+                problem = (
+                    f"its media changed from {old.data.get('fps')} to {new.data.get('fps')} frames "
+                    "a second and its answers count frames; pull them, and ask again in another "
+                    "round"
+                )
+            else:
+                problem = self._source.find_problem(new)
+            if problem:
+                self._refuse(new.clip_id, problem)
+                continue
+            self._store.update(old.task_id, new.data)
+            task_rows.set_fps(self._db, self._project_key, new)
+            self.sent.updated += 1
 
-    def _remove_second(self, clip_id: str, task_ids: list[int]) -> None:
+    def _remove_doubled(self) -> None:
         """Of several tasks of a clip keep those that are answered, or else the oldest."""
-        answered = {i: self._store.is_answered(i, clip_id) for i in task_ids}
-        left = [i for i in task_ids if answered[i] is not None]
-        keep = [i for i in left if answered[i]] or left[:1]
-        for task_id in left:
-            if task_id not in keep:
-                self._store.delete(task_id)
-                self.sent.removed += 1
-                self._count -= 1
-        self._count -= len(task_ids) - len(left)
-        if len(keep) > 1 and clip_id not in self.sent.doubled:
+        while self._doubled:
+            some = {c: self._doubled[c] for c in list(self._doubled)[:_DOUBLED]}
+            answered = self._store.answered({i: c for c, ids in some.items() for i in ids})
+            second: list[int] = []
+            for clip_id, task_ids in some.items():
+                left = [i for i in task_ids if i in answered]
+                keep = [i for i in left if answered[i]] or left[:1]
+                second += [i for i in left if i not in keep]
+                self._keep(clip_id, keep)
+            if second:
+                self._store.delete(second)
+                self.sent.removed += len(second)
+            self._count -= sum(map(len, some.values())) - len(answered) + len(second)
+            self._doubled = {c: ids for c, ids in self._doubled.items() if c not in some}
+
+    def _keep(self, clip_id: str, task_ids: list[int]) -> None:
+        if len(task_ids) > 1 and clip_id not in self.sent.doubled:
             self.sent.doubled.append(clip_id)
-        if keep:
-            self.there[clip_id] = keep[0]
-            task_rows.set_ids(self._db, self._project_key, [(clip_id, keep[0])])
+        if task_ids:
+            self.there[clip_id] = task_ids[0]
+            task_rows.set_ids(self._db, self._project_key, [(clip_id, task_ids[0])])
         else:
             del self.there[clip_id]
+
+
+def _batches(clip_ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Cut into batches; the first is small, so that the server need not wait long for it."""
+    first = max(1, size // 5)
+    yield clip_ids[:first]
+    for start in range(first, len(clip_ids), size):
+        yield clip_ids[start : start + size]
 
 
 def _is_busy() -> ServerError:

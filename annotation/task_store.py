@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mimecurate.annotation.connection import LostAnswerError, ServerError
+from mimecurate.annotation.connection import LostAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mimecurate.annotation.connection import Connection
 
@@ -50,16 +51,23 @@ class TaskStore(Protocol):
         """Add tasks, all or none; return their ids in the same order."""
         ...
 
-    def is_answered(self, task_id: int, clip_id: str) -> bool | None:
-        """Whether somebody annotated it or began to; None if it is gone, or another clip's."""
+    def answered(self, clip_ids: Mapping[int, str]) -> dict[int, bool]:
+        """Say of tasks whether somebody annotated them or began to.
+
+        Args:
+            clip_ids: the tasks, and the clip that each is thought to be of.
+
+        Returns:
+            Nothing of a task that is gone, or is another clip's.
+        """
         ...
 
     def update(self, task_id: int, data: dict[str, object]) -> None:
         """Replace a task's data."""
         ...
 
-    def delete(self, task_id: int) -> None:
-        """Delete a task; one that is gone is deleted."""
+    def delete(self, task_ids: Sequence[int]) -> None:
+        """Delete tasks; one that is gone is deleted."""
         ...
 
 
@@ -94,17 +102,25 @@ class ProjectTasks:
         )
         return [int(task_id) for task_id in answer["task_ids"]]
 
-    def is_answered(self, task_id: int, clip_id: str) -> bool | None:
-        """Whether somebody annotated it or began to; None if it is gone, or another clip's."""
-        try:
-            task = self._connection.get(f"/api/tasks/{task_id}")
-        except ServerError as error:
-            if error.status == 404:
-                return None
-            raise
-        if task.get("project") != self._project_id or task["data"].get("clip_id") != clip_id:
-            return None
-        return any(task.get(key) for key in _BUSY)
+    def answered(self, clip_ids: Mapping[int, str]) -> dict[int, bool]:
+        """Say of tasks whether somebody annotated them or began to."""
+        wanted = {
+            "filter": "filter:tasks:id",
+            "operator": "in_list",
+            "type": "Number",
+            "value": list(clip_ids),
+        }
+        query = {
+            "project": self._project_id,
+            "fields": "all",
+            "query": json.dumps({"filters": {"conjunction": "and", "items": [wanted]}}),
+        }
+        return {
+            task["id"]: any(task.get(key) for key in _BUSY)
+            for page in self._connection.pages("/api/tasks", query, page_size=PAGE)
+            for task in page
+            if task["data"].get("clip_id") == clip_ids.get(task["id"])
+        }
 
     def update(self, task_id: int, data: dict[str, object]) -> None:
         """Replace a task's data."""
@@ -113,10 +129,9 @@ class ProjectTasks:
         except LostAnswerError:  # to replace it once more changes nothing
             self._connection.patch(f"/api/tasks/{task_id}", {"data": data})
 
-    def delete(self, task_id: int) -> None:
-        """Delete a task; one that is gone is deleted."""
-        try:
-            self._connection.delete(f"/api/tasks/{task_id}")
-        except ServerError as error:
-            if error.status != 404:
-                raise
+    def delete(self, task_ids: Sequence[int]) -> None:
+        """Delete tasks; one that is gone is deleted."""
+        chosen = {"selectedItems": {"all": False, "included": list(task_ids)}}
+        self._connection.post(
+            "/api/dm/actions/", chosen, id="delete_tasks", project=self._project_id
+        )

@@ -7,14 +7,16 @@ are in test_push.py.
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from mimecurate.annotation import send_tasks as module
 from mimecurate.annotation.connection import LostAnswerError, ServerError
@@ -23,9 +25,7 @@ from mimecurate.annotation.task_store import StoredTask
 from mimecurate.schemas.database import open_database
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sqlite_utils import Database
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 CLIPS = [f"v_{i:06d}_{i + 1:06d}" for i in range(23)]
 
@@ -39,7 +39,7 @@ class ModelServer:
     """Tasks with ids that are reused, as Label Studio's on SQLite."""
 
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
-    answered: set[int] = field(default_factory=set)
+    answers: set[int] = field(default_factory=set)
     faults: Iterator[str] = field(default_factory=lambda: iter(()))
     """What becomes of each write: ``""``, ``lost`` (done, no answer), ``undone`` (not done, no
     answer), ``late`` (done after some more reads), ``crash``, ``race`` (somebody else first)."""
@@ -47,7 +47,6 @@ class ModelServer:
     other: Callable[[], object] = lambda: None
     """What somebody else does."""
     sends: list[int] = field(default_factory=list)
-    deleted: int = 0
 
     def add(self, datas: Sequence[dict[str, Any]]) -> list[int]:
         first = max(self.tasks, default=0) + 1
@@ -85,20 +84,23 @@ class ModelServer:
             raise CrashError
         return made
 
-    def is_answered(self, task_id: int, clip_id: str) -> bool | None:
-        if self.tasks.get(task_id, {}).get("clip_id") != clip_id:
-            return None
-        return task_id in self.answered
+    def answered(self, clip_ids: Mapping[int, str]) -> dict[int, bool]:
+        return {
+            i: i in self.answers
+            for i, c in clip_ids.items()
+            if self.tasks.get(i, {}).get("clip_id") == c
+        }
 
     def update(self, task_id: int, data: dict[str, object]) -> None:
         self.tasks[task_id] = data
 
-    def delete(self, task_id: int) -> None:
-        assert task_id not in self.answered, "an answer is lost"
-        self.tasks.pop(task_id, None)
-        self.deleted += 1
-        if next(self.faults, "") in {"lost", "late"}:
-            raise LostAnswerError("lost")
+    def delete(self, task_ids: Sequence[int]) -> None:
+        assert not self.answers.intersection(task_ids), "an answer is lost"
+        fault = next(self.faults, "")
+        for task_id in task_ids if fault != "undone" else ():
+            self.tasks.pop(task_id, None)
+        if fault in {"lost", "undone"}:
+            raise LostAnswerError(fault)
 
     def _read(self) -> None:
         self.late = [(left - 1, do) for left, do in self.late]
@@ -134,8 +136,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_database() -> Database:
-    from pathlib import Path
+    db = Database(sqlite3.connect(":memory:"))
+    TEMPLATE.conn.backup(db.conn)
+    return db
 
+
+def make_template() -> Database:
     db = open_database(Path(":memory:"))
     with db.atomic():
         db.execute("INSERT INTO videos (video_id, added_at) VALUES ('v', '')")
@@ -156,6 +162,9 @@ def make_database() -> Database:
     return db
 
 
+TEMPLATE = make_template()
+
+
 def send(db: Database, server: ModelServer, clips: Sequence[str] = CLIPS, **more: Any) -> Sent:
     source = more.pop("source", None) or Source()
     return send_tasks(db, 1, server, clips, source, batch_size=5, quiet_s=0.002, **more)
@@ -171,7 +180,7 @@ def test_sends_every_clip_once_in_the_order_given() -> None:
     told: list[int] = []
     sent = send(db, server, ordered, advance=told.append)
     assert server.clips() == ordered
-    assert server.sends == [5, 5, 5, 5, 3]
+    assert server.sends == [1, 5, 5, 5, 5, 2]
     assert (sent.created, sent.existing, sum(told)) == (23, 0, 23)
     assert rows(db) == {data["clip_id"]: i for i, data in server.tasks.items()}
 
@@ -189,7 +198,7 @@ def test_sends_what_is_missing_only() -> None:
     send(db, server, CLIPS[:7])
     server.sends.clear()
     sent = send(db, server, CLIPS[:10])
-    assert (sent.created, sent.existing, server.sends) == (3, 7, [3])
+    assert (sent.created, sent.existing, server.sends) == (3, 7, [1, 2])
 
 
 def test_deleted_task_is_sent_again_though_its_id_was_reused() -> None:
@@ -223,7 +232,7 @@ def test_changed_data_is_brought_up_to_date() -> None:
 
 
 def test_frame_rate_under_answers_stays() -> None:
-    db, server = make_database(), ModelServer(answered={2})
+    db, server = make_database(), ModelServer(answers={2})
     send(db, server, CLIPS[:3])
     sent = send(db, server, CLIPS[:3], source=Source(fps=30))
     assert [data["fps"] for data in server.tasks.values()] == [30, 25, 30]
@@ -243,7 +252,7 @@ def test_tasks_of_others_are_left_alone() -> None:
 def test_of_two_tasks_the_answered_one_stays() -> None:
     db, server = make_database(), ModelServer()
     server.add([{"clip_id": c, "fps": 25} for c in CLIPS[:3] * 2])
-    server.answered = {5, 3, 6}
+    server.answers = {5, 3, 6}
     sent = send(db, server, CLIPS[:3])
     assert sorted(server.tasks) == [1, 3, 5, 6]
     assert (sent.removed, sent.doubled, sent.created) == (2, [CLIPS[2]], 0)
@@ -267,7 +276,7 @@ def test_refusal_by_the_server_is_raised_at_once() -> None:
     server = Refusing()
     with pytest.raises(ServerError, match="400"):
         send(make_database(), server)
-    assert server.sends == [5]
+    assert server.sends == [1]
 
 
 def test_waits_for_a_batch_that_a_dead_run_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,13 +311,21 @@ def test_whatever_happens_each_clip_ends_with_one_task(
         try:
             send(db, server)
         except (CrashError, ServerError):
-            server.answered |= {i for i in server.tasks if chance.random() < 0.1}
+            server.answers |= {i for i in server.tasks if chance.random() < 0.1}
             continue
         break
     else:
         pytest.fail("never done")
     counts = Counter(server.clips())
-    answered = Counter(server.tasks[i]["clip_id"] for i in server.answered & server.tasks.keys())
+    answered = Counter(server.tasks[i]["clip_id"] for i in server.answers & server.tasks.keys())
     assert counts.keys() == set(CLIPS)
     assert all(n == max(1, answered[c]) for c, n in counts.items() if not server.late), counts
     assert all(rows(db)[data["clip_id"]] is not None for data in server.tasks.values())
+
+
+@pytest.mark.parametrize("fault", ["lost", "undone"])
+def test_lost_answer_to_a_deletion(fault: str) -> None:
+    db, server = make_database(), ModelServer(faults=iter([fault]))
+    server.add([{"clip_id": c, "fps": 25} for c in CLIPS * 2])
+    send(db, server)
+    assert Counter(server.clips()) == Counter(CLIPS)
