@@ -45,8 +45,8 @@ KEYMAP = {
 Label Studio plays and pauses even while somebody types, so the space alone would be lost to notes.
 """
 _VERDICT_TEXT = (
-    "Yes: it is, or it is another of the classes, and one sees it without being told. "
-    "No: it is none of them. Unplayable: nothing can be seen."
+    "Yes: it is this or another of the classes, plain to see. No: it is none of them. "
+    "Unplayable: nothing can be seen."
 )
 _VIDEO = "video"
 _FLAG_KEYS = ("qwe", "asd", "zxc")
