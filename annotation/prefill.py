@@ -31,6 +31,8 @@ class Prefill:
     sha256: str
     labels: dict[str, tuple[str, float]]
     """Each clip's class, as the screen spells it, and its score."""
+    has_probabilities: bool
+    """Whether all scores are from 0 to 1; Label Studio takes no others, so they are left out."""
     elsewhere: int
     """Clips that get none: their first class is not on the screen, or is not one alone."""
 
@@ -40,7 +42,13 @@ class Prefill:
         if found is None:
             return ()
         label, score = found
-        return ({"model_version": self.version, "score": score, "result": [_choice(label)]},)
+        prediction: dict[str, object] = {
+            "model_version": self.version,
+            "result": [_choice(label)],
+        }
+        if self.has_probabilities:
+            prediction["score"] = score
+        return (prediction,)
 
 
 def make_prefill(predictions: Predictions, screen: Screen, *, clip_ids: Container[str]) -> Prefill:
@@ -80,7 +88,8 @@ def make_prefill(predictions: Predictions, screen: Screen, *, clip_ids: Containe
             elsewhere += 1
         else:
             labels[clip_id] = label, float(scores[first])
-    prefill = Prefill(file[:MAX_VERSION], predictions.sha256, labels, elsewhere)
+    in_range = all(0 <= score <= 1 for _, score in labels.values())
+    prefill = Prefill(file[:MAX_VERSION], predictions.sha256, labels, in_range, elsewhere)
     _validate(prefill, screen)
     return prefill
 
