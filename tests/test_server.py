@@ -112,7 +112,7 @@ def test_it_serves_until_it_is_told_to_stop(serving: Serving, tmp_path: Path) ->
     """One start, many questions: a start takes seconds."""
     state_dir = serving.workspace / ".mimecurate"
     folder = state_dir / "label-studio"
-    secrets = [serving.credentials["password"], serving.credentials["api_key"]]
+    passwords = [serving.credentials["password"], serving.credentials["api_key"]]
     assert json.loads(serving.line).keys() == {"url", "credentials"}
     assert serving.credentials.keys() == {"username", "password", "api_key"}
     assert (folder / "credentials.json").stat().st_mode & 0o777 == 0o600
@@ -123,6 +123,8 @@ def test_it_serves_until_it_is_told_to_stop(serving: Serving, tmp_path: Path) ->
         connection.post("/api/projects", {"title": "kept"})
         with pytest.raises(ServerError):
             connection.get("/api/nothing")
+        sign_up_path = connection.get("/api/invite")["invite_url"]
+    assert httpx.get(serving.url + sign_up_path).status_code == 200
     port = int(serving.url.rpartition(":")[2])
     assert listening_addresses(port) == {"0100007F"}  # 127.0.0.1 as the kernel writes it
     assert "proxy.invalid" not in (tmp_path / "hooks" / "said").read_text()
@@ -140,7 +142,7 @@ def test_it_serves_until_it_is_told_to_stop(serving: Serving, tmp_path: Path) ->
     files = [f for f in serving.workspace.rglob("*") if f.is_file() and not f.is_symlink()]
     told = [f for f in files if f.name not in {"credentials.json", "label_studio.sqlite3"}]
     assert folder / "server.log" in told
-    for secret in secrets:
+    for secret in [*passwords, sign_up_path.rpartition("=")[2]]:
         assert not any(secret in line for line in shown)
         assert [f for f in told if secret.encode() in f.read_bytes()] == []
 
@@ -344,6 +346,18 @@ def test_the_watcher_ends_with_its_program() -> None:
         assert watcher.wait(10) == 7
     with watched("sh", "-c", "kill -9 $$") as watcher:
         assert watcher.wait(10) == 137
+
+
+def test_the_watcher_passes_on_what_is_no_request() -> None:
+    words = [
+        "=> Static URL is set to: /static/",
+        '[2026] [django.server::log_message::213] [INFO] "GET /user/signup/?token=s3cret" 200 1',
+        "[2026] [django.request::log_response::253] [WARNING] Not Found: /api/nothing",
+        "the end",
+    ]
+    with watched("printf", r"%s\n%s\n%s\n%s", *words) as watcher:
+        out, _ = watcher.communicate(timeout=10)
+    assert out.decode().splitlines() == [words[0], words[2], words[3]]
 
 
 def test_the_watcher_ends_its_program_with_whoever_started_it() -> None:
