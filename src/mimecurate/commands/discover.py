@@ -10,6 +10,7 @@ import click
 
 from mimecurate.commands.discover_candidates import add, export, list_, refresh, reject, show
 from mimecurate.commands.discover_economics import economics, next_
+from mimecurate.commands.discover_media import rank, windows
 from mimecurate.commands.discover_queries import queries
 from mimecurate.commands.options import (
     chosen_settings,
@@ -147,7 +148,7 @@ def command(
     ctx.exit(3 if report.failed else 0)
 
 
-for _other in (queries, list_, show, add, reject, export, economics, next_, refresh):
+for _other in (queries, list_, show, add, reject, export, windows, rank, economics, next_, refresh):
     command.add_command(_other)
 
 

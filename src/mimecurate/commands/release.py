@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimecurate.commands.options import json_option, workspace_option
+from mimecurate.commands.release_contamination import contamination
 from mimecurate.commands.release_publish import check, export, rehydrate, withdraw, working
 from mimecurate.console import counted, print_json, print_table, progress, say
 
@@ -32,7 +33,7 @@ def command() -> None:
     """Freeze, compare, export and re-hydrate releases."""
 
 
-for _other in (withdraw, export, check, rehydrate):
+for _other in (withdraw, export, check, rehydrate, contamination):
     command.add_command(_other)
 
 
