@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mimecurate.curation.release_rule import Vote
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MAX_NOTE = 500
+MAX_NOTE = 200
+_CELL = '<td style="padding-right:10px;font-size:12px;line-height:15px">'
 
 
 class Answer(NamedTuple):
@@ -74,20 +75,22 @@ def answer_lines(answers: Sequence[Answer]) -> list[Line]:
 
 
 def answers_html(answers: Sequence[Answer]) -> str:
-    """Make the table of answers that a task for adjudication shows.
+    """Make the table of answers that a task for adjudication shows: a row for each annotator.
 
     >>> from mimecurate.curation.release_rule import Vote
-    >>> print(answers_html([Answer("A", Vote("ann", "no", *[None] * 5), "<b>")]))
-    <table><tr><th></th><th>A</th></tr><tr><td>verdict</td><td>no</td></tr>\
-<tr><td>note</td><td>&lt;b&gt;</td></tr></table>
+    >>> html = answers_html([Answer("A", Vote("ann", "no", *[None] * 5), "<b>")])
+    >>> print(html.replace(_CELL, "<td>"))
+    <table><tr><td></td><td>verdict</td><td>note</td></tr>\
+<tr><td><b>A</b></td><td>no</td><td>&lt;b&gt;</td></tr></table>
     """
-    head = "".join(f"<th>{escape(answer.name)}</th>" for answer in answers)
-    rows = [f"<tr><th></th>{head}</tr>"]
-    for line in answer_lines(answers):
-        cells = "".join(f"<td>{escape(text)}</td>" for text in line.said)
-        name = f"<b>{line.field}</b>" if line.differs else line.field
-        rows.append(f"<tr><td>{name}</td>{cells}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+    lines = answer_lines(answers)
+    heads = (f"<b>{line.field} *</b>" if line.differs else line.field for line in lines)
+    rows = [["", *(head.replace("_", " ") for head in heads)]]
+    for number, answer in enumerate(answers):
+        said = (escape(line.said[number]) for line in lines)
+        rows.append([f"<b>{escape(answer.name)}</b>", *said])
+    table = "".join(f"<tr>{''.join(f'{_CELL}{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>{table}</table>"
 
 
 def _said(vote: Vote, name: str) -> str:

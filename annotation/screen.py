@@ -95,8 +95,11 @@ def build_screen(classes: Iterable[ScreenClass], *, shows_answers: bool = False)
     _check_classes(ordered)
     root = Element("View", className="mc-screen")
     SubElement(root, "Style").text = STYLE
-    _add_clip(SubElement(root, "View", className="mc-clip"), shows_answers=shows_answers)
-    _add_questions(SubElement(root, "View", className="mc-questions"), ordered)
+    _add_clip(SubElement(root, "View", className="mc-clip"))
+    questions = SubElement(root, "View", className="mc-questions")
+    _add_questions(questions, ordered)
+    if shows_answers:
+        _add_html(questions, "answers", "$answers_html")
     ElementTree.indent(root)
     config = ElementTree.tostring(root, encoding="unicode")
     return Screen(config, hash_of(config), fields_of(config))
@@ -195,7 +198,7 @@ def _check_classes(classes: list[ScreenClass]) -> None:
         check_class_name(one.name)
 
 
-def _add_clip(view: Element, *, shows_answers: bool) -> None:
+def _add_clip(view: Element) -> None:
     """Add the left side: the clip, its trim and where it comes from."""
     SubElement(
         view, "Video", name=_VIDEO, value="$video", frameRate="$fps", height="390",
@@ -214,8 +217,6 @@ def _add_clip(view: Element, *, shows_answers: bool) -> None:
         "Ctrl+Enter submits.",
     )
     _add_html(view, "source", "$source_html")
-    if shows_answers:
-        _add_html(view, "answers", "$answers_html")
 
 
 def _add_questions(view: Element, classes: list[ScreenClass]) -> None:

@@ -237,10 +237,10 @@ def test_names_can_be_hidden_and_html_is_escaped(space: Workspace) -> None:
         d for d in find_standing(space.db, min_annotators=2).disputes if d.clip_id == SPLIT.clip_id
     )
     open_html = answers_html(shown_answers(space.db, dispute))
-    assert "<th>ann</th><th>bob</th>" in open_html
+    assert "<b>ann</b>" in open_html
     assert "&lt;hm&gt;" in open_html
     hidden = answers_html(shown_answers(space.db, dispute, anonymous=True))
-    assert "<th>A</th><th>B</th>" in hidden
+    assert "<b>A</b>" in hidden
     assert "ann" not in hidden
     assert "bob" not in hidden
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from curator import VIEWPORT, Curator
 from labelling import Annotator, answer
+from playwright.sync_api import sync_playwright
 from round_workspace import clip_name, make_workspace
 
-from mimecurate.annotation.adjudicate import find_standing
+from mimecurate.annotation.adjudicate import find_standing, take_over_answers
 from mimecurate.annotation.adjudicate_decisions import current_decision
 from mimecurate.annotation.adjudicate_push import push_disputes
+from mimecurate.annotation.pull import pull
 from mimecurate.commands.root import cli
 from mimecurate.curation.release_rule import Outcome
 from mimecurate.curation.samples import VideoSpec
@@ -69,8 +73,10 @@ def test_what_is_in_dispute_goes_out_with_all_answers_and_comes_back_decided(
     tasks = _tasks(label_studio, pushed)
     assert set(tasks) == {clip_name(0), clip_name(1)}
     shown = tasks[clip_name(0)]["data"]["answers_html"]
-    assert "<th>ann</th><th>bob</th>" in shown
-    assert "<td><b>verdict</b></td><td>yes</td><td>no</td>" in shown
+    assert re.sub(r" style=.*?>", ">", shown).startswith(
+        "<table><tr><td></td><td><b>verdict *</b></td><td>note</td></tr>"
+        "<tr><td><b>ann</b></td><td>yes</td>"
+    )
     assert "&lt;script&gt;bob" in shown
     [user] = label_studio.annotators(1)
     with Annotator(label_studio, user) as lead:
@@ -95,7 +101,7 @@ def test_again_sends_nothing_twice_and_brings_answers_up_to_date(
 ) -> None:
     first = _push(space, label_studio, anonymous=True)
     shown = _tasks(label_studio, first)[clip_name(0)]["data"]["answers_html"]
-    assert "<th>A</th><th>B</th>" in shown
+    assert "<b>A</b>" in shown
     space.db.table("annotations").insert(
         {"clip_id": clip_name(0), "annotator": "eve", "at": "2026-01-02T00:00:00Z",
          "verdict": "unsure"}
@@ -105,7 +111,7 @@ def test_again_sends_nothing_twice_and_brings_answers_up_to_date(
     assert (again.existing, again.updated) == (2, 1)
     tasks = _tasks(label_studio, again)
     assert len(tasks) == 2
-    assert "<th>C</th>" in tasks[clip_name(0)]["data"]["answers_html"]
+    assert "<b>C</b>" in tasks[clip_name(0)]["data"]["answers_html"]
 
 
 def test_a_round_of_annotation_may_have_the_name(
@@ -137,3 +143,31 @@ def test_the_command_sends(
     assert (sent["created"], sent["existing"]) == (1, 0)
     assert [clip["clip_id"] for clip in sent["refused"]] == [clip_name(1)]
     assert sent["project_url"].startswith(label_studio.url)
+
+
+def test_a_lead_sees_all_answers_on_one_screen_and_decides_by_key(
+    space: Workspace, label_studio: LabelStudio, chromium: str
+) -> None:
+    pushed = _push(space, label_studio)
+    [user] = label_studio.annotators(1)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        lead = Curator(browser, label_studio.url, user)
+        lead.open(pushed.project_url)
+        table = lead.page.locator(".mc-questions table")
+        assert table.inner_text().split() == [
+            "verdict", "*", "note",
+            "ann", "yes" if lead.clip_id == clip_name(0) else "unsure", "<script>ann",
+            "bob", "no", "<script>bob",
+        ]  # fmt: skip
+        box = table.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < VIEWPORT["height"]
+        for more in (True, False):
+            lead.press("2")
+            assert lead.submit() is more
+        browser.close()
+    with label_studio.connect() as connection:
+        pull(space, connection, rounds=["adjudication"])
+    assert take_over_answers(space.db) == 2
+    assert find_standing(space.db, min_annotators=2).disputes == []
