@@ -57,8 +57,7 @@ def open_database_read_only(path: Path) -> Database:
     if not path.is_file():
         raise WorkspaceError(f"{path}: no such database; `mimecurate init` makes one")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        db = database_class(connection)
+        db = database_class(_connect_read_only(path))
         db.execute("PRAGMA query_only = ON")
         if not _refuse_foreign(db, path):
             raise WorkspaceError(f"{path}: is empty; `mimecurate init` makes a workspace of it")
@@ -69,6 +68,21 @@ def open_database_read_only(path: Path) -> Database:
     if pending:
         raise WorkspaceError(f"{path}: made by an older mimecurate; any writing command updates it")
     return db
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Connect, on a disk that can't be written too, where SQLite can't make its ``-shm`` file."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        log = path.with_name(f"{path.name}-wal")
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or log.exists():
+            raise
+        connection = sqlite3.connect(f"{uri}&immutable=1", uri=True)
+    return connection
 
 
 def now() -> str:
@@ -102,6 +116,8 @@ def _sqlite_utils() -> tuple[type[Database], Migrations]:
 def _trouble(path: Path, error: sqlite3.DatabaseError) -> str:
     if "not a database" in str(error):
         return f"{path}: is no SQLite database, so not a workspace's; choose another folder"
+    if "unable to open" in str(error):
+        return f"{path}: {error}; its folder has to be one that can be written to"
     return f"{path}: {error}"
 
 

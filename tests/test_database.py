@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -161,3 +162,14 @@ def test_a_reader_cannot_write(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         reader.execute("INSERT INTO videos (video_id, added_at) VALUES ('v', 'x')")
     reader.close()
+
+
+def test_what_cannot_be_written_beside_can_be_read(tmp_path: Path) -> None:
+    """As on a disk that is mounted for reading: SQLite can't make the file of shared memory."""
+    path = tmp_path / "a.db"
+    open_database(path).close()
+    (tmp_path / "a.db-shm").mkdir()
+    with contextlib.closing(open_database_read_only(path)) as reader:
+        assert reader.execute("SELECT count(*) FROM clips").fetchone() == (0,)
+    with pytest.raises(WorkspaceError, match="has to be one that can be written to"):
+        open_database(path)
