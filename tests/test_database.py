@@ -172,4 +172,4 @@ def test_what_cannot_be_written_beside_can_be_read(tmp_path: Path) -> None:
     with contextlib.closing(open_database_read_only(path)) as reader:
         assert reader.execute("SELECT count(*) FROM clips").fetchone() == (0,)
     with pytest.raises(WorkspaceError, match="has to be one that can be written to"):
-        open_database(path)
+        open_database(tmp_path / "none" / "a.db")
