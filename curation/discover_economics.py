@@ -9,11 +9,13 @@ for such a class and none accepted.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlite_utils import Database
 
@@ -49,7 +51,7 @@ class Judged(NamedTuple):
     """The class that it was looked at for."""
 
 
-@dataclass(slots=True)
+@dataclass
 class QueryFacts:
     """What is known of one query."""
 
@@ -57,15 +59,16 @@ class QueryFacts:
     text: str
     language: str
     uses: list[Use] = field(default_factory=list)
-    sources: set[str] = field(default_factory=set)
     searches: int = 0
     """Requests spent on it, failed ones among them."""
     found: int = 0
     new: int = 0
     stale: int = 0
     """How many of the last answers in a row were pages without anything new."""
+    ended: dict[str, bool] = field(default_factory=dict)
+    """By source: whether it has nothing more to give."""
 
-    @property
+    @cached_property
     def labels(self) -> frozenset[str]:
         """The classes that it is for."""
         return frozenset(use.label for use in self.uses)
@@ -101,21 +104,29 @@ class Row:
     yes_per_search: float | None
 
 
-def read_ledger(db: Database) -> Ledger:
-    """Read what all queries cost and gave."""
+def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
+    """Read what all queries cost and gave.
+
+    Args:
+        db: the workspace's database.
+        with_fetched: also which candidates have media here, which `economics` counts.
+    """
     queries = {
         query_id: QueryFacts(query_id, text, language)
         for query_id, text, language in db.execute("SELECT query_id, text, language FROM queries")
     }
     for query_id, *use in db.execute("SELECT query_id, label, template, phrase FROM query_classes"):
         queries[query_id].uses.append(Use(*use))
-    for query_id, source, found, new, reason in db.execute(
-        "SELECT query_id, source, found, new, reason FROM searches ORDER BY search_id"
+    query_of: dict[int, int] = {}
+    for search_id, query_id, source, found, new, is_last, reason in db.execute(
+        "SELECT search_id, query_id, source, found, new, next_page IS NULL, reason FROM searches "
+        "ORDER BY search_id"
     ):
+        query_of[search_id] = query_id
         facts = queries[query_id]
-        facts.sources.add(source)
         facts.found += found
         facts.new += new
+        facts.ended[source] = bool(is_last) and reason is None
         if reason is None:
             facts.stale = 0 if new else facts.stale + found
     for query_id, spent in db.execute(
@@ -123,7 +134,8 @@ def read_ledger(db: Database) -> Ledger:
         "GROUP BY query_id"
     ):
         queries[query_id].searches = spent
-    return Ledger(queries, tuple(_fetched(db)), tuple(sorted(_judged(db), key=_order)))
+    fetched = _fetched(db, query_of) if with_fetched else ()
+    return Ledger(queries, fetched, _judged(db, query_of))
 
 
 def economics(ledger: Ledger, by: By) -> list[Row]:
@@ -225,33 +237,27 @@ def clips_per_class(db: Database) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
-def _fetched(db: Database) -> Iterator[tuple[int, int]]:
-    yield from db.execute(
-        "SELECT DISTINCT query_id, candidate_id FROM "
+def _fetched(db: Database, query_of: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
+    rows = db.execute(
+        "SELECT search_id, candidate_id FROM "
         "(SELECT DISTINCT video_id FROM media CROSS JOIN clips USING (clip_id)) "
-        "CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id) "
-        "CROSS JOIN searches USING (search_id)"
+        "CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id)"
     )
+    return tuple({(query_of[search_id], candidate_id) for search_id, candidate_id in rows})
 
 
-def _judged(db: Database) -> Iterator[Judged]:
+def _judged(db: Database, query_of: Mapping[int, int]) -> tuple[Judged, ...]:
     rows = db.execute(
         "WITH said AS MATERIALIZED (SELECT clips.video_id, verdict, "
         "coalesce(v.label, clips.label) AS label, clips.label AS wanted "
         "FROM clip_verdicts AS v CROSS JOIN clips USING (clip_id) WHERE verdict IN ('yes', 'no')) "
-        "SELECT query_id, candidate_id, search_id, rank, verdict, label, wanted "
+        "SELECT candidate_id, search_id, rank, verdict, label, wanted "
         "FROM said CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id) "
-        "CROSS JOIN searches USING (search_id) "
-        "UNION ALL SELECT query_id, candidate_id, search_id, rank, 'no', NULL, label "
-        "FROM rejections CROSS JOIN finds USING (candidate_id) "
-        "CROSS JOIN searches USING (search_id)"
-    )
-    for row in rows:
-        yield Judged(*row)
-
-
-def _order(one: Judged) -> tuple[int, int]:
-    return one.search_id, one.rank
+        "UNION ALL SELECT candidate_id, search_id, rank, 'no', NULL, label "
+        "FROM rejections CROSS JOIN finds USING (candidate_id)"
+    ).fetchall()
+    rows.sort(key=itemgetter(1, 2))
+    return tuple(Judged(query_of[row[1]], *row) for row in rows)
 
 
 def _keys(facts: QueryFacts, by: By) -> Iterable[str]:
@@ -260,7 +266,7 @@ def _keys(facts: QueryFacts, by: By) -> Iterable[str]:
     if by == "language":
         return (facts.language,)
     if by == "source":
-        return sorted(facts.sources)
+        return sorted(facts.ended)
     if by == "class":
         return sorted(facts.labels)
     return sorted({getattr(use, by) for use in facts.uses if getattr(use, by)})
@@ -274,8 +280,6 @@ def _row(name: str, members: list[QueryFacts], fetched: int, yes: int, no: int) 
 
 
 def _with_intervals(rows: list[Row]) -> list[Row]:
-    from dataclasses import replace
-
     tail = (1 - INTERVAL) / 2
     made = []
     for row in rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mimecurate.curation.discover_sources import Found, Page, clean_text
 from mimecurate.curation.table_file import parse_table, read_text
-from mimecurate.curation.url_list_fields import read_link
+from mimecurate.curation.url_list_fields import read_link, read_video_id
 from mimecurate.errors import InvalidInputError, MimecurateError, Problem
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _APART = str.maketrans({c: " " for c in "_-./\\,;:()[]{}'\""})
 class FileSearch:
     """Files whose name, or title in a list, has every word of a query; case and accents aside.
 
-    The list is CSV with ``url`` (a link or a path) and optionally ``title,channel``. Results come
+    The list is CSV with ``url`` (a link or a path) and optionally ``title,channel,video_id``.
+    Results come
     in the list's order, or by name.
     """
 
@@ -71,16 +72,19 @@ def _folder(folder: Path) -> Iterator[tuple[Found, str]]:
 
 
 def _listed(path: Path) -> Iterator[tuple[Found, str]]:
-    rows, problems = parse_table(read_text(path), ["url"], ["title", "channel"])
+    rows, problems = parse_table(read_text(path), ["url"], ["title", "channel", "video_id"])
     entries = []
     for line, row in rows:
         try:
             link = read_link(row["url"], allow_files=True, base=path.resolve().parent)
+            video_id = read_video_id(row["video_id"]) or link.video_id
         except ValueError as error:
-            problems.append(Problem(f"url {error}", line))
+            problems.append(Problem(str(error), line))
             continue
+        if link.is_youtube and video_id != link.video_id:
+            problems.append(Problem(f"video_id is not the link's own, {link.video_id!r}", line))
         title = clean_text(row["title"]) or clean_text(Path(row["url"]).name)
-        found = Found(link.video_id, link.url, title, clean_text(row["channel"]))
+        found = Found(video_id, link.url, title, clean_text(row["channel"]))
         entries.append((found, row["title"] or row["url"]))
     if problems:
         raise InvalidInputError(str(path), problems[:100])

@@ -10,6 +10,7 @@ sampling), so that what is little known is tried and what is known to be poor is
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -87,10 +88,9 @@ def rank_queries(
     """
     from scipy.special import betaincinv
 
-    ledger = ledger or read_ledger(db)
+    ledger = ledger or read_ledger(db, with_fetched=False)
     have = clips_per_class(db)
-    open_ids = _open_queries(db)
-    facts = [f for q, f in ledger.queries.items() if q in open_ids]
+    facts = [f for f in ledger.queries.values() if not any(f.ended.values())]
     if not facts:
         return []
     verdicts = last_verdicts(ledger)
@@ -137,16 +137,6 @@ def best_first(db: Database, jobs: Sequence[SearchJob], *, target: int = TARGET)
     )
 
 
-def _open_queries(db: Database) -> set[int]:
-    """Queries that no source has answered to the end."""
-    rows = db.execute(
-        "SELECT query_id FROM queries EXCEPT SELECT query_id FROM searches WHERE search_id IN "
-        "(SELECT max(search_id) FROM searches GROUP BY query_id, source) "
-        "AND next_page IS NULL AND reason IS NULL"
-    )
-    return {row[0] for row in rows}
-
-
 def _priors(
     ledger: Ledger, verdicts: Mapping[int, list[bool]], facts: Sequence[QueryFacts]
 ) -> NDArray[np.float64]:
@@ -162,7 +152,7 @@ def _priors(
         key: (yes[key] + _SHRINK_VIDEOS * overall) / (count + _SHRINK_VIDEOS) / overall
         for key, count in total.items()
     }
-    means = [overall * float(np.prod([ratio.get(k, 1.0) for k in _factors(f)[1:]])) for f in facts]
+    means = [overall * math.prod(ratio.get(k, 1.0) for k in _factors(f)[1:]) for f in facts]
     return np.clip(means, _LOWEST, _HIGHEST)
 
 
@@ -188,7 +178,7 @@ def _new_per_search(ledger: Ledger, facts: Sequence[QueryFacts]) -> NDArray[np.f
     for f in facts:
         counts = [by_class[label] for label in f.labels if label in by_class]
         shrunk = [_shrunk(new, answers, overall) for new, answers in counts] or [overall]
-        shares.append(_shrunk(f.new, f.found, float(np.mean(shrunk))))
+        shares.append(_shrunk(f.new, f.found, sum(shrunk) / len(shrunk)))
     return each * np.array(shares)
 
 

@@ -84,7 +84,7 @@ def m006_discovery(db: Database) -> None:
             rank INTEGER NOT NULL CHECK (rank >= 1),
             PRIMARY KEY (search_id, candidate_id)
         ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX finds_candidate ON finds (candidate_id)",
+        "CREATE INDEX finds_candidate ON finds (candidate_id, rank)",
         *frozen("finds", "search_id", "candidate_id"),
         """CREATE TABLE manual_finds (
             find_id INTEGER PRIMARY KEY,
@@ -162,6 +162,6 @@ def m007_class_maps(db: Database) -> None:
         ) STRICT""",
         *frozen("release_class_maps", "release_id"),
         "CREATE TRIGGER releases_keep_their_class_map AFTER INSERT ON releases "
-        "WHEN EXISTS (SELECT 1 FROM class_maps) BEGIN "
+        "WHEN EXISTS (SELECT 1 FROM class_maps) AND NEW.origin NOT LIKE 'import%' BEGIN "
         "INSERT INTO release_class_maps SELECT NEW.release_id, max(version) FROM class_maps; END",
     )

@@ -42,6 +42,7 @@ def command(out: Path, also: Path | None) -> None:
       mimecurate demo --out /tmp/demo
     """
     from mimecurate.commands.demo_annotate import annotate, decide, run_command
+    from mimecurate.commands.demo_discover import find_candidates
     from mimecurate.commands.demo_scores import NAME, VERSION
     from mimecurate.curation.demo_films import KINDS, make_films, write_list
     from mimecurate.curation.loopback import LoopbackServer
@@ -55,17 +56,21 @@ def command(out: Path, also: Path | None) -> None:
         films = make_films(served, bar.advance)
     with LoopbackServer(served) as server, open_workspace(out) as workspace:
         count = write_list(out / "list.csv", films, server, real)
-        say(f"\n1. Fetch: {out}/list.csv has {count} entries, served at {server.address}\n")
+        say("\n1. Find candidates: queries of the shipped set, over the films' titles")
+        find_candidates(workspace, films, server)
+        say(f"\n2. Fetch: {out}/list.csv has {count} entries, served at {server.address}\n")
         _fetch(workspace, out / "list.csv")
-        say("\n2. Look at them\n")
+        say("\n3. Look at them\n")
         _show_clips(workspace, films)
         truth = _drawn_clips(workspace, films)
-        say("\n3. Label them in Label Studio, twice each")
+        say("\n4. Label them in Label Studio, twice each")
         annotate(workspace, truth)
-        say("\n4. Settle what is left, and freeze a release")
+        say("\n5. Settle what is left, and freeze a release")
         decide(workspace, truth, out / "decisions.csv")
         run_command(workspace, f"release create --name {NAME} --version {VERSION}")
-        say("\n5. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
+        say("\n6. See which queries paid")
+        run_command(workspace, "discover economics --by template")
+        say("\n7. Score a baseline that sees no motion: the nearest frame, by perceptual hash\n")
         _score(workspace)
     say(f"\nIt is all in {out}; try: {sys.argv[0]} clips list -w {out}")
 

@@ -50,7 +50,7 @@ _SHOWN_JOBS = 20
 @click.option(
     "--files",
     type=click.Path(exists=True, path_type=Path),
-    help="With --source files: a folder of videos, or CSV with url[,title][,channel].",
+    help="With --source files: a folder of videos, or CSV url[,title][,channel][,video_id].",
 )
 @click.option(
     "--max-queries",
