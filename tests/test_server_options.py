@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from label_studio import FaultProxy
+from labelling import add_clips, push_round
 
 from mimecurate.annotation.connection import ServerError
 from mimecurate.commands.server_options import open_connection
+from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import MimecurateError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -151,3 +153,36 @@ main()
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(f"pip install 'mimecurate[{extra}]'")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["legacy", "personal"])
+def test_a_token_stays_out_of_the_workspace_and_of_what_is_said(
+    label_studio: LabelStudio, tmp_path: Path, kind: str
+) -> None:
+    """Push and pull with it, and be refused with it; then look everywhere."""
+    (bob,) = label_studio.annotators(1)
+    token = bob.api_key if kind == "legacy" else label_studio.personal_token(bob)
+    root = tmp_path / "w"
+    with open_workspace(root) as space, label_studio.connect(bob) as connection:
+        (clip_id,) = add_clips(space, 1)
+        labelling = push_round(space, connection, [clip_id], answered_by=bob)
+
+    def run(command: str) -> str:
+        arguments = ["annotate", command, "-v", "-w", str(root), "--url", label_studio.url]
+        done = subprocess.run(
+            [sys.executable, "-m", "mimecurate", *arguments, "--token", token],
+            capture_output=True,
+            text=True,
+        )
+        assert "Traceback (most recent call last)" not in done.stdout
+        return f"{done.returncode} {done.stdout} {done.stderr}"
+
+    said = [run("pull"), run("push")]
+    assert "1 new" in said[0]
+    with label_studio.connect() as connection:
+        connection.delete(f"/api/projects/{labelling.project_id}")
+    said.append(run("pull"))
+    written = [file.read_bytes() for file in root.rglob("*") if file.is_file()]
+    assert (root / "mimecurate.db").stat().st_size
+    assert not any(token in text for text in said)
+    assert not any(token.encode() in content for content in written)
