@@ -25,7 +25,7 @@ from mimecurate.curation.release_stage import (
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.schemas.database import open_database
 from mimecurate.schemas.digest import release_digest, row_hash
-from mimecurate.schemas.migrations import migrations
+from mimecurate.schemas.migrations_discovery import migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def test_after_every_migration_the_guards_stand(tmp_path: Path) -> None:
         migrations.apply(db, stop_before=following)
         tables = {table.name for table in db.tables}
         guards: dict[str, set[str]] = {}
-        for trigger in db.triggers:
+        for trigger in (t for t in db.triggers if t.table in FROZEN and "_no_" in t.name):
             guards.setdefault(trigger.table, set()).add(trigger.name.rpartition("_no_")[2])
         assert guards == {table: kinds for table, kinds in FROZEN.items() if table in tables}
     db.close()
