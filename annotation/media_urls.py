@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +19,7 @@ from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mimecurate.annotation.connection import Connection
 
@@ -46,8 +46,7 @@ class MediaPlace:
         >>> MediaPlace("https://media.example.org/v1/").url("clips/-k/-k x_000001_000002.mp4")
         'https://media.example.org/v1/-k/-k%20x_000001_000002.mp4'
         """
-        inside = PurePosixPath(path).relative_to("clips")
-        return self.prefix + quote(str(inside))
+        return self.prefix + quote(path.removeprefix("clips/"))
 
 
 def place_media(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimecurate.curation.mp4_boxes import HEADER_BYTES, box_at, find_box
+from mimecurate.curation.mp4_boxes import HEADER_BYTES, box_at
 from mimecurate.curation.mp4_layout import MAX_MOOV_BYTES
 from mimecurate.errors import ClipError, Reason
 
@@ -44,7 +44,7 @@ class VideoTrack:
     left out."""
 
 
-def read_video_track(path: Path) -> VideoTrack:
+def read_video_track(path: str | Path) -> VideoTrack:
     """Read the header of an MP4 file; a few kilobytes, whatever the file's size.
 
     ISO/IEC 14496-12: 8.6.1.2 (``stts``), 8.6.1.3 (``ctts``), 8.6.6 (``elst``);
@@ -55,7 +55,7 @@ def read_video_track(path: Path) -> VideoTrack:
             fragments, so the header doesn't say when its frames are shown.
         OSError: it can't be read.
     """
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         moov = _read_header(file)
     movie = Boxes(moov, b"moov", 0, len(moov))
     for track in movie.tracks:
@@ -113,15 +113,14 @@ class Boxes:
         is_long = self.unpack(kind, ">B", 0)[0] == 1
         return max(1, int(self.unpack(kind, ">I", 20 if is_long else 12)[0]))
 
-    def pairs(self, kind: bytes, second: str) -> npt.NDArray[np.int64]:
-        """Read a table of (count, value), ``(entries, 2)``."""
+    def pairs(self, kind: bytes, form: str) -> npt.NDArray[np.int64]:
+        """Read a table of (count, value), ``(entries, 2)``; ``form`` as NumPy names it."""
         (count,) = self.unpack(kind, ">I", 4)
         start, stop = self.place(kind)
         if start + 8 + 8 * count > stop:
             raise _corrupt(f"box {kind!r} is cut off")
-        form = [("count", ">u4"), ("value", f">{second}")]
-        table = np.frombuffer(self.moov, form, count, start + 8)
-        return np.column_stack((table["count"], table["value"])).astype(np.int64)
+        table = np.frombuffer(self.moov, f">{form}", 2 * count, start + 8)
+        return table.astype(np.int64).reshape(-1, 2)
 
 
 def _read_header(file: BinaryIO) -> bytes:
@@ -144,13 +143,13 @@ def _track(track: Boxes, movie_scale: int) -> VideoTrack:
     steps = track.pairs(b"stts", "u4")
     if not len(steps):
         raise ClipError(Reason.UNSUPPORTED, "its header lists no frames")
-    if int(steps[:, 0].sum()) > _MAX_FRAMES:
-        raise _corrupt("its header lists more frames than fit into a file")
+    if not 0 < int(steps[:, 0].sum()) <= _MAX_FRAMES:
+        raise _corrupt("its header lists no frames, or more than fit into a file")
     ends = np.repeat(steps[:, 1], steps[:, 0]).cumsum()
     ticks = ends - ends[0] if len(steps) == 1 else np.concatenate(([0], ends[:-1]))
     if b"ctts" in track:
         shifts = track.pairs(b"ctts", "i4")
-        if int(shifts[:, 0].sum()) != len(ticks):
+        if (shifts[:, 0] < 0).any() or int(shifts[:, 0].sum()) != len(ticks):
             raise _corrupt("its tables of times and of offsets differ in length")
         ticks = np.sort(ticks + np.repeat(shifts[:, 1], shifts[:, 0]))
     hidden, delay = _edits(track)
@@ -180,12 +179,15 @@ def _edits(track: Boxes) -> tuple[int, int]:
 def _coding(track: Boxes) -> tuple[str, bool | None]:
     start, stop = track.place(b"stsd")
     moov = track.moov
-    entry = box_at(moov[start + _STSD_HEAD : stop][:HEADER_BYTES], start + _STSD_HEAD, stop)
-    coding = entry.type.decode("latin-1")
+    size, kind = track.unpack(b"stsd", ">I4s", _STSD_HEAD)
+    coding = kind.decode("latin-1")
     if coding not in {"avc1", "avc3"}:
         return coding, None
-    avcc = find_box(moov, (b"avcC",), entry.payload + _AVC1_HEAD, entry.stop)
-    return coding, None if avcc is None else _is_yuv420p(moov[avcc.payload : avcc.stop])
+    entry = start + _STSD_HEAD
+    inside = Boxes(moov, b"avc1", entry + 8 + _AVC1_HEAD, min(stop, entry + size))
+    if b"avcC" not in inside:
+        return coding, None
+    return coding, _is_yuv420p(moov[slice(*inside.place(b"avcC"))])
 
 
 def _is_yuv420p(avcc: bytes) -> bool | None:
@@ -198,7 +200,7 @@ def _is_yuv420p(avcc: bytes) -> bool | None:
     profile, sps = avcc[9], avcc[12:24].replace(b"\0\0\3", b"\0\0")
     if profile in _ALWAYS_420:
         return True
-    bits = "".join(f"{byte:08b}" for byte in sps)
+    bits = f"{int.from_bytes(sps, 'big'):0{8 * len(sps)}b}"
     codes: list[int] = []  # seq_parameter_set_id, chroma_format_idc, luma and chroma depth - 8
     at = 0
     while len(codes) < 4:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mimecurate.annotation.task_store import StoredTask, TaskStore
 
-BATCH = 2000
+BATCH = 2500
 """Tasks in a request: Label Studio takes a fixed time for each, beside that for its tasks."""
 QUIET_S = 2.0
 """A server whose count stands still for so long is at rest."""
