@@ -129,8 +129,8 @@ def running_server(state_dir: Path) -> LocalServer | None:
         url, pid = str(record["url"]), int(record["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not _is_alive(pid):
-        return None
+    if record.get("folder") != str(folder) or not _is_alive(pid):
+        return None  # a copy of a workspace has its own server
     return LocalServer(url, folder / "credentials.json", folder / "files", pid)
 
 
@@ -153,6 +153,7 @@ def serve(
 
     Raises:
         WorkspaceBusyError: the workspace has a running server; the message says where.
+        WorkspaceError: its folder can't be written.
         MissingExtraError: Label Studio is not installed.
         MimecurateError: the port is taken.
         ServerError: it doesn't start; the message has the end of its log.
@@ -160,8 +161,8 @@ def serve(
     program = find_program()
     with open_workspace(workspace_root) as space:
         state_dir = space.state_dir.resolve()
+    folder = server_folder(state_dir)
     with _only_one(space, state_dir):
-        folder = _make_folder(state_dir)
         server = LocalServer(
             f"http://{HOST}:{check_port(port)}",
             folder / "credentials.json",
@@ -169,7 +170,10 @@ def serve(
             os.getpid(),
         )
         record = folder / "server.json"
-        record.write_text(json.dumps({"url": server.url, "pid": server.pid}), "utf-8")
+        told = {"url": server.url, "pid": server.pid, "folder": str(folder)}
+        with _writing_to(folder):
+            _make(folder)
+            record.write_text(json.dumps(told), "utf-8")
         try:
             with _started(program, server, on_wait) as started:
                 yield started
@@ -193,19 +197,22 @@ def _only_one(space: Workspace, state_dir: Path) -> Iterator[None]:
         yield
 
 
-def _make_folder(state_dir: Path) -> Path:
-    folder = server_folder(state_dir)
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(0o700)
-        for name in ("data", "files", "home"):
-            (folder / name).mkdir(exist_ok=True)
-        clips = folder / "files" / "clips"
-        if not clips.is_symlink():
-            clips.symlink_to("../../../clips", target_is_directory=True)
+        yield
     except OSError as error:
-        raise WorkspaceError(f"{folder}: can't be made: {error.strerror}") from error
-    return folder
+        raise WorkspaceError(f"{folder}: can't be written: {error.strerror or error}") from error
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    for name in ("data", "files", "home"):
+        (folder / name).mkdir(exist_ok=True)
+    clips = folder / "files" / "clips"
+    if not clips.is_symlink():
+        clips.symlink_to("../../../clips", target_is_directory=True)
 
 
 @contextmanager
@@ -215,14 +222,15 @@ def _started(
     """Start Label Studio; where its database doesn't know our token, once more with a new user."""
     folder = server.credentials.parent
     ready_once = folder / "data" / "ready"
-    credentials, is_new = _who_leads(server.credentials, is_first=not ready_once.exists())
+    with _writing_to(folder):
+        credentials, is_new = _who_leads(server.credentials, is_first=not ready_once.exists())
     for last in (False, True):
         environment = make_environment(folder, server.document_root, os.environ)
         if is_new:
             environment |= first_user(credentials)
-        process = ServerProcess(
-            program, urlsplit(server.url).port or 0, environment, folder / "server.log"
-        )
+        port = urlsplit(server.url).port or 0
+        with _writing_to(folder):
+            process = ServerProcess(program, port, environment, folder / "server.log")
         try:
             _await_listening(server, process, not ready_once.exists(), on_wait)
             try:

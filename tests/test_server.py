@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -319,9 +320,21 @@ def test_the_record_of_a_dead_process_is_no_server(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     (tmp_path / "label-studio").mkdir()
-    record = json.dumps({"url": "http://127.0.0.1:1", "pid": ended.pid})
-    (tmp_path / "label-studio" / "server.json").write_text(record)
+    file = tmp_path / "label-studio" / "server.json"
+    record = {"url": "http://127.0.0.1:1", "folder": str(file.parent)}
+    file.write_text(json.dumps(record | {"pid": ended.pid}))
     assert running_server(tmp_path) is None
+    file.write_text(json.dumps(record | {"pid": os.getpid()}))
+    assert running_server(tmp_path) is not None
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    assert running_server(tmp_path / "copy") is None
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".mimecurate").mkdir()
+    (tmp_path / ".mimecurate" / "label-studio").write_text("in the way")
+    with pytest.raises(WorkspaceError, match=r"label-studio: can't be written: File exists"):
+        serve(tmp_path, 0).__enter__()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"username": "lead"}', "\udcff"])

@@ -103,7 +103,8 @@ def test_the_own_server_is_found(label_studio: LabelStudio) -> None:
 def pretend_to_serve(workspace: Path, url: str, username: str, api_key: str) -> None:
     folder = workspace / ".mimecurate" / "label-studio"
     folder.mkdir(parents=True)
-    (folder / "server.json").write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    record = {"url": url, "pid": os.getpid(), "folder": str(folder)}
+    (folder / "server.json").write_text(json.dumps(record))
     credentials = {"username": username, "password": "p", "api_key": api_key}
     (folder / "credentials.json").write_text(json.dumps(credentials))
 
