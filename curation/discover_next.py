@@ -158,7 +158,7 @@ def _priors(
 
 def _factors(facts: QueryFacts) -> list[tuple[str, str]]:
     """What a query shares with others; the first is shared by all."""
-    keys = {("template", f"{facts.language} {use.template}") for use in facts.uses}
+    keys = {("template", use.template) for use in facts.uses}
     keys |= {("class", use.label) for use in facts.uses}
     return [("all", ""), ("language", facts.language), *sorted(keys)]
 

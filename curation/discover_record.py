@@ -54,7 +54,7 @@ class Purse:
             QuotaSpentError: the day's quota is used up, by this run or earlier ones.
         """
         if self._max_queries is not None and self.spent >= self._max_queries:
-            raise BudgetSpentError(f"all {self._max_queries:,} queries of this run are spent")
+            raise BudgetSpentError(f"the run's budget is spent (--max-queries {self._max_queries})")
         left = searches_left(self._db, self._source)
         if left is not None and left <= 0:
             raise QuotaSpentError(

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200
 """Of a table, those with most yes and most found."""
+_NUMBERS = frozenset({"need", "searches", "found", "new", "fetched", "yes", "no", "queries"})
 _COUNTS = ("queries", "searches", "found", "new", "fetched", "yes", "no")
+_STYLE = """
+main { padding-top: 1.5rem }
+table.figure { table-layout: auto; width: 100% }
+table.figure th { width: auto }
+table.figure th.number { text-align: right }
+table.figure td.axis { width: 14rem; min-width: 8rem }
+"""
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -75,7 +83,7 @@ def write_page(
 
 def economics_page(tables: Mapping[str, Sequence[Row]], ranked: Sequence[NextQuery]) -> str:
     """Lay out tables of economics and a ranking of queries as an HTML page."""
-    style = "\n".join(map(_resource, ("report.css", "report_parts.css")))
+    style = "\n".join([*map(_resource, ("report.css", "report_parts.css")), _STYLE])
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sections = [_section("next", "What to ask next", _next_table(ranked))]
     sections += [_section(name, f"By {name}", _table(name, rows)) for name, rows in tables.items()]
@@ -128,7 +136,10 @@ def _next_table(ranked: Sequence[NextQuery]) -> Element:
 
 
 def _layout(caption: str, head: Iterable[str], lines: Iterable[Element]) -> Element:
-    cells = (element("th", name, scope="col") for name in head)
+    cells = (
+        element("th", name, scope="col", class_="number" if name in _NUMBERS else None)
+        for name in head
+    )
     table = element(
         "table",
         element("caption", caption),

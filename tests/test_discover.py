@@ -87,7 +87,7 @@ def test_the_budget_is_honoured_to_the_query_and_the_rest_comes_next(
     first = discover(space, QUERIES, api(server), per_query=100, max_queries=3)
     assert server.count("search") == 3
     assert (first.searches, first.asked, first.not_asked) == (3, 2, 2)
-    assert "3 queries of this run are spent" in first.stopped
+    assert "budget is spent (--max-queries 3)" in first.stopped
     second = discover(space, QUERIES, api(server), per_query=100)
     assert (second.searches, server.count("search")) == (5, 8)
     assert len(video_ids(space.db, QUERIES[1].text)) == 100

@@ -18,7 +18,7 @@ from mimecurate.commands.options import (
     setting_options,
     workspace_option,
 )
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import log_to_file, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from mimecurate.curation.discover import DiscoverPlan, DiscoverReport, SearchJob
@@ -129,6 +129,7 @@ def command(
         _show_plan(_plan(workspace, asked, search, limits), as_json=as_json)
         return
     with open_workspace(workspace) as space, progress("searching", None, unit="searches") as bar:
+        log_to_file(space.state_dir)
 
         def on_page(job: SearchJob, result: Recorded | ClipError) -> None:
             bar.advance(note=job.query.text)

@@ -1,0 +1,175 @@
+"""The command: what it prints, refuses and exits with; the loop from a search to a verdict."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+from discovering import judge
+
+from mimecurate.commands.root import cli
+from mimecurate.curation.loopback_youtube import KEY, Catalogue, LoopbackYouTube
+from mimecurate.curation.samples import VideoSpec
+from mimecurate.curation.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed import SampleMaker
+
+    from mimecurate.curation.loopback import LoopbackServer
+
+QUERIES = "query,language,class\nmime archery,en,archery\narc invisible,fr,archery\n"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackYouTube]:
+    with LoopbackYouTube(catalogue=Catalogue(videos=90, per_query=60)) as running:
+        monkeypatch.setenv("MIMECURATE_DISCOVER_API_URL", running.url)
+        monkeypatch.setenv("MIMECURATE_FETCH_SLEEP_S", "0")
+        monkeypatch.setenv("MIMECURATE_FETCH_RETRIES", "0")
+        monkeypatch.setenv("YOUTUBE_API_KEY", KEY)
+        yield running
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    path = tmp_path / "q.csv"
+    path.write_text(QUERIES, "utf-8")
+    return path
+
+
+def run(tmp_path: Path, *arguments: Any) -> Result:
+    words = [*map(str, arguments), "-w", str(tmp_path / "w")]
+    return CliRunner().invoke(cli, words)
+
+
+def search(tmp_path: Path, listed: Path, *more: str) -> Result:
+    base = ("discover", "--queries", listed, "--source", "youtube-api")
+    return run(tmp_path, *base, *more)
+
+
+def test_a_dry_run_says_the_days_asks_nobody_and_writes_nothing(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("YOUTUBE_API_KEY")
+    line = ("--dry-run", "--json", "--per-query", "120", "--searches-per-day", "2")
+    done = search(tmp_path, listed, *line)
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    assert (plan["queries"], plan["searches"], plan["searches_now"], plan["days"]) == (2, 6, 2, 3)
+    assert plan["jobs"][0] == {
+        "query": "mime archery",
+        "language": "en",
+        "class": "archery",
+        "have": 0,
+        "page": 1,
+    }
+    assert server.asked == []
+    assert not (tmp_path / "w").exists()
+    monkeypatch.setenv("YOUTUBE_API_KEY", KEY)
+    search(tmp_path, listed, "--max-queries", "1")
+    again = json.loads(search(tmp_path, listed, "--dry-run", "--json").stdout)
+    assert [(job["have"], job["page"]) for job in again["jobs"]] == [(0, 1)]
+
+
+def test_the_report_as_json_and_the_exit_status(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube
+) -> None:
+    first = search(tmp_path, listed, "--json", "--max-queries", "1")
+    assert first.exit_code == 0
+    report = json.loads(first.stdout)
+    assert (report["searches"], report["found"], report["not_asked"]) == (1, 50, 1)
+    assert "--max-queries 1" in report["stopped"]
+    server.faults = [(500, "backendError")]
+    failed = search(tmp_path, listed, "--json")
+    assert failed.exit_code == 3
+    assert json.loads(failed.stdout)["by_reason"] == {"network": 1}
+    assert search(tmp_path, listed).exit_code == 0
+
+
+def test_only_the_languages_asked_for(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube
+) -> None:
+    assert search(tmp_path, listed, "--languages", "fr").exit_code == 0
+    assert [a.parameters["q"] for a in server.asked] == ["arc invisible"]
+    wrong = search(tmp_path, listed, "--languages", "fr,de")
+    assert wrong.exit_code == 2
+    assert "the file has en, fr" in wrong.stderr
+
+
+def test_what_is_refused(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(tmp_path, "discover").exit_code == 2
+    assert run(tmp_path, "discover", "--queries", listed, "--source", "files").exit_code == 2
+    assert search(tmp_path, listed, "--files", str(tmp_path)).exit_code == 2
+    assert search(tmp_path, listed, "--max-queries", "0").exit_code == 2
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    nothing = search(tmp_path, empty)
+    assert nothing.exit_code == 1
+    assert "has no query" in nothing.stderr
+    monkeypatch.delenv("YOUTUBE_API_KEY")
+    keyless = search(tmp_path, listed)
+    assert keyless.exit_code == 1
+    assert "YOUTUBE_API_KEY" in keyless.stderr
+    wrong = "wrong-key-12345678"
+    monkeypatch.setenv("YOUTUBE_API_KEY", wrong)
+    refused = search(tmp_path, listed)
+    assert refused.exit_code == 1
+    assert "refuses the key" in refused.stderr
+    assert wrong not in refused.output
+
+
+def test_the_key_is_in_no_file_of_the_workspace(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file = tmp_path / "key.txt"
+    key_file.write_text(KEY)
+    monkeypatch.delenv("YOUTUBE_API_KEY")
+    done = search(tmp_path, listed, "--api-key-file", str(key_file), "--verbose")
+    assert done.exit_code == 0, done.output
+    assert KEY not in done.output
+    held = [
+        p for p in (tmp_path / "w").rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()
+    ]
+    assert held == []
+    shown = CliRunner().invoke(cli, ["config", "-w", str(tmp_path / "w"), "--json"])
+    assert KEY not in shown.output
+
+
+def test_from_a_search_to_a_verdict(
+    tmp_path: Path, loopback: LoopbackServer, sample: SampleMaker
+) -> None:
+    film = sample(VideoSpec(seconds=12, fps=10, width=64, height=48, gop=10))
+    (loopback.root / "a.mp4").write_bytes(film.path.read_bytes())
+    titles = tmp_path / "titles.csv"
+    url = loopback.url("a.mp4")
+    titles.write_text(
+        f"url,title,video_id\n{url},Mime archery <b>!,film-a\n{url}?x,Bowling,film-b\n"
+    )
+    listed = tmp_path / "q.csv"
+    listed.write_text(QUERIES)
+    base = ("discover", "--queries", listed, "--source", "files", "--files", titles)
+    assert json.loads(run(tmp_path, *base, "--json").stdout)["new"] == 1
+    exported = run(tmp_path, "discover", "export", "--class", "archery").stdout
+    assert exported.splitlines()[1:] == [f"{url},,,archery,film-a"]
+    urls = tmp_path / "urls.csv"
+    urls.write_text(exported)
+    fetched = run(tmp_path, "fetch", "--urls", urls, "--json")
+    assert json.loads(fetched.stdout)["fetched"] == 1, fetched.output
+    windows = run(tmp_path, "discover", "windows").stdout
+    assert windows.splitlines()[1:] == [
+        f"{url},0,6,archery,film-a",
+        f"{url},6,12,archery,film-a",
+    ]
+    (row,) = json.loads(run(tmp_path, "discover", "list", "--state", "fetched", "--json").stdout)
+    assert row["video_id"] == "film-a"
+    with open_workspace(tmp_path / "w") as space:
+        judge(space.db, "film-a", "yes", "archery")
+    (economy,) = json.loads(run(tmp_path, "discover", "economics", "--json").stdout)
+    assert (economy["fetched"], economy["yes"], economy["new"]) == (1, 1, 1)
