@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 REFUSALS_IN_A_ROW = 3
 """After so many rate limits or bot checks in a row, a run stops asking."""
+FAILURES_IN_A_ROW = 10
+"""The same for failures of any kind: a network that is down, a site that has changed."""
 _REFUSALS = frozenset({Reason.RATE_LIMITED, Reason.LOGIN_REQUIRED})
 
 
@@ -203,7 +205,7 @@ class _Run:
         self.is_partly_done = False
         self._db, self._source, self._per_query = db, source, per_query
         self._on_page = on_page
-        self._refusals = 0
+        self._refusals = self._failures = 0
 
     def work_on(self, job: SearchJob) -> bool:
         """Ask for the pages of one query; False ends the run."""
@@ -222,7 +224,7 @@ class _Run:
                 return False
             except ClipError as error:
                 return self._fail(job, page, have + 1, error)
-            self._refusals = 0
+            self._refusals = self._failures = 0
             recorded = record_page(
                 self._db, job.query_id, self._source, page=page, first_rank=have + 1, answer=answer
             )
@@ -246,11 +248,12 @@ class _Run:
         self.report.by_reason[error.reason] += 1
         self._on_page(job, error)
         self._refusals = self._refusals + 1 if error.reason in _REFUSALS else 0
-        if self._refusals < REFUSALS_IN_A_ROW:
+        self._failures += 1
+        if self._refusals < REFUSALS_IN_A_ROW and self._failures < FAILURES_IN_A_ROW:
             return True
         self.report.stopped = (
-            f"{self._source.name} refused {self._refusals} times in a row ({error.reason}); "
-            "run again later"
+            f"{self._source.name} failed {self._failures} times in a row ({error.reason}: "
+            f"{error}); run again later"
         )
         self.is_partly_done = True
         return False

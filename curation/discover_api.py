@@ -211,7 +211,7 @@ class YouTubeApi:
         """Turn an error of the API into one of ours, by its reason."""
         reasons, words = _error_words(document)
         said = self._without_key(words or f"HTTP {status}")
-        if reasons & _QUOTA:
+        if reasons & _QUOTA or (reasons & _TOO_FAST and "per day" in words):
             return QuotaSpentError(f"{self.name}: today's quota is spent: {said}")
         if reasons & _TOO_FAST or status == 429:
             wait_s = classify_status(429, said, retry_after).retry_after_s

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from mimecurate.curation.url_list_fields import Link
 
-State = Literal["open", "listed", "fetched", "verified", "rejected", "released", "gone"]
+State = Literal[
+    "open", "listed", "fetched", "verified", "rejected", "released", "gone", "withdrawn"
+]
 STATES: tuple[State, ...] = (
     "open",
     "listed",
@@ -25,6 +27,7 @@ STATES: tuple[State, ...] = (
     "rejected",
     "released",
     "gone",
+    "withdrawn",
 )
 """``listed``: a clip of it is wanted; ``verified``: somebody said yes to one."""
 MANUAL_CLIP_MS = 10_000
@@ -48,6 +51,7 @@ _VERDICTS = """verdicts AS MATERIALIZED (
     SELECT clips.video_id, max(verdict = 'yes') AS yes, max(verdict = 'no') AS no
     FROM clip_verdicts JOIN clips USING (clip_id) GROUP BY clips.video_id)"""
 _STATE = """CASE
+    WHEN c.url IS NULL THEN 'withdrawn'
     WHEN EXISTS (SELECT 1 FROM release_rows WHERE release_rows.video_id = c.video_id)
         THEN 'released'
     WHEN EXISTS (SELECT 1 FROM rejections WHERE rejections.candidate_id = c.candidate_id
@@ -240,6 +244,8 @@ def fetch_list(
     for row in list_candidates(db, label=label, states=states, limit=limit):
         labels = str(row["labels"] or "")
         wanted = label or ("" if ";" in labels else labels)
+        if row["url"] is None:
+            continue
         url, video_id = str(row["url"]), str(row["video_id"])
         spans = db.execute(
             "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + ?1), label FROM manual_finds "

@@ -20,7 +20,8 @@ def m006_discovery(db: Database) -> None:
     `searches` is one answered page, or one that failed for good, written together with its
     `finds`; `spendings` are written before a request goes out, so that neither a crash nor a
     failure hides a cost. What the YouTube Data API said of a candidate is to be refreshed or
-    deleted by `refresh_by`; `gone_at` is when it no longer knew the video.
+    deleted by `refresh_by`; `gone_at` is when it no longer knew the video. A candidate whose clip
+    is withdrawn loses its link and metadata, and gets none again.
     """
     _execute(
         db,
@@ -67,7 +68,7 @@ def m006_discovery(db: Database) -> None:
         """CREATE TABLE candidates (
             candidate_id INTEGER PRIMARY KEY,
             video_id TEXT NOT NULL UNIQUE,
-            url TEXT NOT NULL,
+            url TEXT,
             title TEXT,
             channel TEXT,
             duration_ms INTEGER,
@@ -78,6 +79,7 @@ def m006_discovery(db: Database) -> None:
             gone_at TEXT
         ) STRICT""",
         "CREATE INDEX candidates_refresh ON candidates (refresh_by) WHERE refresh_by IS NOT NULL",
+        *_withdrawn_with_their_clips(),
         """CREATE TABLE finds (
             search_id INTEGER NOT NULL REFERENCES searches (search_id),
             candidate_id INTEGER NOT NULL REFERENCES candidates (candidate_id),
@@ -129,6 +131,25 @@ def m006_discovery(db: Database) -> None:
             SELECT video_id, title, NULL, NULL, label, NULL, 'by hand, ' || found_by, at,
                 start_ms / 1000.0, note
             FROM manual_finds JOIN candidates USING (candidate_id)""",
+    )
+
+
+def _withdrawn_with_their_clips() -> tuple[str, ...]:
+    forget = (
+        "UPDATE candidates SET url = NULL, title = NULL, channel = NULL, duration_ms = NULL, "
+        "published_at = NULL, refresh_by = NULL WHERE "
+    )
+    return (
+        "CREATE TRIGGER withdrawals_forget_candidates AFTER INSERT ON withdrawals BEGIN "
+        f"{forget} video_id IN (SELECT video_id FROM clips WHERE clip_id = NEW.clip_id UNION "
+        "SELECT video_id FROM release_rows WHERE clip_id = NEW.clip_id); END",
+        "CREATE TRIGGER candidates_not_of_withdrawn AFTER INSERT ON candidates WHEN EXISTS "
+        "(SELECT 1 FROM clips JOIN withdrawals USING (clip_id) WHERE video_id = NEW.video_id) "
+        f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
+        "CREATE TRIGGER candidates_stay_withdrawn AFTER UPDATE ON candidates "
+        "WHEN NEW.url IS NULL AND coalesce(NEW.title, NEW.channel, NEW.duration_ms, "
+        "NEW.published_at, NEW.refresh_by) IS NOT NULL "
+        f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
     )
 
 

@@ -11,14 +11,13 @@ from mimecurate.curation.discover import discover, known_queries, plan_discover
 from mimecurate.curation.discover_record import Purse, searches_left
 from mimecurate.curation.discover_sources import BudgetSpentError, Found, Page, quota_day
 from mimecurate.curation.loopback_youtube import Catalogue, LoopbackYouTube
+from mimecurate.curation.query_sets import Query
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.errors import ClipError, MimecurateError, Reason, WorkspaceBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from mimecurate.curation.query_sets import Query
 
 
 @pytest.fixture
@@ -157,7 +156,16 @@ def test_a_site_that_refuses_us_is_left_alone_after_three_times(space: Workspace
     report = discover(space, QUERIES, source)
     assert len(source.asked) == 3
     assert (report.not_asked, report.failed) == (0 + 1, 3)
-    assert "refused 3 times" in report.stopped
+    assert "failed 3 times in a row (rate_limited" in report.stopped
+
+
+def test_a_network_that_is_down_ends_the_run(space: Workspace) -> None:
+    many = [Query(f"mime {n}") for n in range(30)]
+    answers = [page(str(n)) for n in range(5)]
+    downs = [ClipError(Reason.NETWORK, "down") for _ in range(30)]
+    report = discover(space, many, Scripted(*downs[:9], *answers, *downs), per_query=1)
+    assert (report.asked, report.failed, report.not_asked) == (5, 19, 6)
+    assert "failed 10 times in a row (network: down)" in report.stopped
 
 
 def test_more_can_be_wanted_later(space: Workspace) -> None:

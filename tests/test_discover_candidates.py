@@ -15,8 +15,11 @@ from release_lists import CLIPS, know, release
 from mimecurate.commands.root import cli
 from mimecurate.curation.discover import discover
 from mimecurate.curation.discover_candidates import list_candidates
+from mimecurate.curation.discover_record import record_page, store_queries
 from mimecurate.curation.discover_refresh import count_due, delete_due, refresh
+from mimecurate.curation.discover_sources import Found, Page
 from mimecurate.curation.loopback_youtube import Catalogue, LoopbackYouTube
+from mimecurate.curation.release_withdraw import withdraw
 from mimecurate.curation.url_list import ClipRequest, read_url_list
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.schemas.database import now
@@ -221,3 +224,39 @@ def test_a_released_video_is_marked_when_it_is_found(
             )
         assert states(space) == {CLIPS[0].video_id: "released"}
         assert list(list_candidates(space.db)) == []
+
+
+def test_a_takedown_takes_what_is_known_of_the_candidate_for_good(
+    tmp_path: Path, server: LoopbackYouTube
+) -> None:
+    class Source:
+        name = "s"
+        refresh_days = 30
+
+    clip = CLIPS[0]
+    page = Page((Found(clip.video_id, "https://x.org/", "a title", "a channel", 5_000),))
+    with open_workspace(tmp_path / "t") as space:
+        for one in CLIPS:
+            know(space.db, one)
+        release(space.db, "m@1.0.0")
+        ((query_id, _),) = store_queries(space.db, QUERIES[:1])
+        known = "SELECT url, title, channel, duration_ms, refresh_by FROM candidates"
+
+        def find() -> None:
+            record_page(space.db, query_id, Source(), page=1, first_rank=1, answer=page)  # type: ignore[arg-type]
+
+        find()
+        assert None not in space.db.execute(known).fetchone()
+        withdraw(space, "m", "asked", video_ids=[clip.video_id])
+        assert space.db.execute(known).fetchone() == (None,) * 5
+        find()
+        assert space.db.execute(known).fetchone() == (None,) * 5
+        assert states(space) == {clip.video_id: "withdrawn"}
+        assert list(list_candidates(space.db)) == []
+        assert run(space, "discover", "export", "--state", "withdrawn").count("\n") == 1
+        fresh = next(c.video_id for c in CLIPS if c.video_id != clip.video_id)
+        withdraw(space, "m", "asked", video_ids=[fresh])
+        later = Page((Found(fresh, "https://x.org/2", "found later"),))
+        record_page(space.db, query_id, Source(), page=2, first_rank=2, answer=later)  # type: ignore[arg-type]
+        rows = space.db.execute("SELECT count(title), count(url) FROM candidates").fetchone()
+        assert rows == (0, 0)

@@ -110,6 +110,16 @@ def test_errors_of_the_api(
     assert server.count("search") == requests
 
 
+def test_a_daily_limit_is_told_from_one_a_minute(
+    server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "Quota exceeded for quota metric 'Search Queries' and limit 'Search Queries per day'"
+    document = {"error": {"message": words, "errors": [{"reason": "rateLimitExceeded"}]}}
+    monkeypatch.setattr(server, "answer", lambda asked, key: (429, document))
+    with pytest.raises(QuotaSpentError, match="per day"):
+        api(server).search(Query("x"), 5, None, nothing)
+
+
 def test_a_rate_limit_is_waited_out(server: LoopbackYouTube) -> None:
     server.faults = [(403, "rateLimitExceeded")]
     assert api(server).search(Query("x"), 5, None, nothing).found

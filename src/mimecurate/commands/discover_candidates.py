@@ -19,7 +19,16 @@ from mimecurate.console import print_csv, print_json, print_table, progress, say
 if TYPE_CHECKING:
     from mimecurate.curation.discover_refresh import RefreshReport
 
-_STATES = ("open", "listed", "fetched", "verified", "rejected", "released", "gone")
+_STATES = (
+    "open",
+    "listed",
+    "fetched",
+    "verified",
+    "rejected",
+    "released",
+    "gone",
+    "withdrawn",
+)
 _SHOWN_TITLE = 80
 
 state_option = click.option(
