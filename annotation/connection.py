@@ -24,7 +24,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("label-studio-sdk", "annotation") from error
 
-from mimecurate.annotation.server_token import TokenRefusedError, make_auth
+from mimecurate.annotation.server_token import TokenExchangeError, make_auth
+from mimecurate.annotation.server_words import kind_of, network_words, refusal, time_limit_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +38,6 @@ READ_WAITS_S = (0.3, 1.0, 2.5)
 POLL_S = 0.25
 _NOT_YET = {502, 503, 504}
 """What a proxy answers while the server behind it starts."""
-_LONGEST_DETAIL = 300
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Connection:
         try:
             return response.json()
         except ValueError as error:
-            message = f"{self.url}{path}: it answered {_kind_of(response)} where JSON belongs"
+            message = f"{self.url}{path}: it answered {kind_of(response)} where JSON belongs"
             raise _error_of(response.request, message, response.status_code) from error
 
 
@@ -249,7 +249,7 @@ def _version(connection: Connection) -> str:
         return str(said.get("release") or said["label-studio-os-package"]["version"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ServerError(
-            f"{connection.url}: {_kind_of(answer)} is answered there; {_NOT_ONE}",
+            f"{connection.url}: {kind_of(answer)} is answered there; {_NOT_ONE}",
             answer.status_code,
         ) from error
 
@@ -278,11 +278,13 @@ class _Client(httpx.Client):
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send; a read again where that may help."""
         if request.method in {"GET", "HEAD"}:
-            for wait_s in READ_WAITS_S:
+            for tries, wait_s in enumerate(READ_WAITS_S, 1):
                 try:
                     return self._send_once(request, **options)
                 except ServerError as error:
                     if error.status is not None and error.status < 500 and error.status != 429:
+                        raise
+                    if isinstance(error.__cause__, httpx.TimeoutException) and tries == 2:
                         raise
                     _log.debug("%s; again in %s s", error, wait_s)
                 time.sleep(wait_s)
@@ -297,17 +299,17 @@ class _Client(httpx.Client):
             response = super().send(request, **options)
             if not response.is_success:
                 response.read()
-        except TokenRefusedError as error:
-            raise ServerError(self._line(request, str(error)), 401) from error
+        except TokenExchangeError as error:  # what was to be sent has not been
+            raise ServerError(self._line(request, str(error)), error.status) from error
         except httpx.TimeoutException as error:
             raise self._lost(
-                request, f"no answer in {_limit_s(request, error):g} s", error
+                request, f"no answer in {time_limit_s(request, error):g} s", error
             ) from error
         except httpx.TransportError as error:
-            raise self._lost(request, _words(error), error) from error
+            raise self._lost(request, network_words(error), error) from error
         if response.is_success:
             return response
-        raise _error_of(request, self._line(request, _refusal(response)), response.status_code)
+        raise _error_of(request, self._line(request, refusal(response)), response.status_code)
 
     def _lost(self, request: httpx.Request, why: str, error: httpx.TransportError) -> ServerError:
         if isinstance(error, _NEVER_SENT):
@@ -327,65 +329,6 @@ def _error_of(request: httpx.Request, message: str, status: int | None) -> Serve
     if request.method in {"GET", "HEAD"} or refused:
         return ServerError(message, status)
     return LostAnswerError(f"{message}; it may have been done all the same", status)
-
-
-def _refusal(response: httpx.Response) -> str:
-    """Say what the server refused, and what would do."""
-    status = response.status_code
-    if response.is_redirect:
-        return f"redirected to {response.headers.get('location', '?')}; give the final address"
-    detail = _detail(response)
-    advice = {
-        401: "the token is not accepted; copy a current one from Label Studio's Account & Settings",
-        403: "this user may not do that",
-        404: "no such thing there; was it deleted?",
-        413: "too much at once for that server or the proxy before it",
-        429: "too many requests; try later",
-    }.get(status, "the server failed; its log says why" if status >= 500 else "refused")
-    return f"{status}: {advice}" + (f" ({detail})" if detail else "")
-
-
-def _detail(response: httpx.Response) -> str:
-    """Find the server's own words, on one line and not too many."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return f"answered {_kind_of(response)}" if response.content else ""
-    if not isinstance(answer, dict):
-        return _short(str(answer))
-    words = [str(answer["detail"])] if isinstance(answer.get("detail"), str) else []
-    errors = answer.get("validation_errors")
-    if isinstance(errors, dict):
-        words += [
-            f"{field}: {'; '.join(map(str, said)) if isinstance(said, list) else said}"
-            for field, said in errors.items()
-        ]
-    elif errors:
-        words.append(str(errors))
-    return _short(": ".join(words) if words else str(answer))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
-
-
-def _kind_of(response: httpx.Response) -> str:
-    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()
-    return {"text/html": "a web page", "": "something unnamed"}.get(kind, kind)
-
-
-def _words(error: httpx.TransportError) -> str:
-    return {
-        httpx.RemoteProtocolError: "the connection ended without an answer",
-        httpx.ReadError: "the connection broke off",
-        httpx.WriteError: "the connection broke off",
-    }.get(type(error)) or (_short(str(error)) or type(error).__name__)
-
-
-def _limit_s(request: httpx.Request, error: httpx.TimeoutException) -> float:
-    what = "connect" if isinstance(error, httpx.ConnectTimeout) else "read"
-    return float(request.extensions.get("timeout", {}).get(what) or 0)
 
 
 def _items(answer: object) -> tuple[list[dict[str, Any]] | None, int | None]:

@@ -23,8 +23,13 @@ _EARLY_S = 30
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
-class TokenRefusedError(Exception):
-    """The server doesn't exchange the personal access token."""
+class TokenExchangeError(Exception):
+    """The server gave no access token for the personal one; ``status`` is what it answered."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """Keep the HTTP ``status``."""
+        super().__init__(message)
+        self.status = status
 
 
 def make_auth(token: str, url: str) -> httpx.Auth:
@@ -75,16 +80,18 @@ class _Personal(httpx.Auth):
 
     def _accept(self, answer: httpx.Response) -> None:
         if answer.status_code in {400, 401, 403}:
-            raise TokenRefusedError(
+            raise TokenExchangeError(
                 "the personal access token is not accepted; make a new one in Label Studio's "
-                "Account & Settings"
+                "Account & Settings",
+                401,
             )
         try:
             access = answer.json()["access"]
             claims = _claims(access)
         except (ValueError, KeyError, TypeError) as error:
-            raise httpx.RemoteProtocolError(
-                f"no access token in exchange for the personal one ({answer.status_code})"
+            raise TokenExchangeError(
+                f"no access token in exchange for the personal one ({answer.status_code})",
+                answer.status_code,
             ) from error
         ends_s = (claims or {}).get("exp")
         self._access = access

@@ -193,6 +193,31 @@ def test_a_refused_write_says_what_is_wrong(label_studio: LabelStudio) -> None:
     assert len(str(caught.value)) < 600
 
 
+def test_the_words_of_a_server_are_one_safe_line(proxy: FaultProxy, through: Connection) -> None:
+    proxy.fail("error", status=400, detail="a\x1b[2Jb\n\u202ec " + "long " * 200)
+    with pytest.raises(ServerError) as caught:
+        through.get("/api/invite")
+    assert "400: refused (a?[2Jb ?c long long" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_a_token_exchange_that_fails_loses_no_write(
+    proxy: FaultProxy, label_studio: LabelStudio
+) -> None:
+    token = label_studio.personal_token(label_studio.annotators(1)[0])
+    with connect(proxy.url, token) as connection:
+        connection._client.auth._ends_s = 0  # type: ignore[union-attr]
+        proxy.seen.clear()
+        proxy.fail("error", path="/api/token/refresh/", status=503)
+        with pytest.raises(ServerError, match=r"no access token in exchange .*503") as caught:
+            connection.post("/api/projects", {"title": "never sent"})
+        assert not isinstance(caught.value, LostAnswerError)
+        assert proxy.seen == [("POST", "/api/token/refresh/")]
+        proxy.fail("error", path="/api/token/refresh/", status=503)
+        assert connection.get("/api/invite")
+
+
 def test_what_the_free_edition_lacks_is_forbidden(label_studio: LabelStudio, project: int) -> None:
     with label_studio.connect() as connection:
         connection.post(f"/api/projects/{project}/import", [{"t": "a"}])

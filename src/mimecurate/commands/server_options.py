@@ -94,7 +94,9 @@ def _hide_token(ctx: click.Context, parameter: click.Parameter, value: str | Non
     if value and len(without) < len(sys.orig_argv):
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execve(sys.executable, without, os.environ | {TOKEN_VARIABLE: value})
+        os.execve(
+            sys.executable, [sys.executable, *without[1:]], os.environ | {TOKEN_VARIABLE: value}
+        )
     return value
 
 
