@@ -22,6 +22,7 @@ from mimecurate.curation.classes import (
     record_map,
     save_classes,
 )
+from mimecurate.curation.release_read import find_release
 from mimecurate.curation.table_file import parse_table, read_text
 from mimecurate.errors import InvalidInputError, MimecurateError, Problem
 from mimecurate.schemas.database import now
@@ -300,6 +301,25 @@ def list_changes(db: Database) -> list[tuple[object, ...]]:
         "WHERE release_class_maps.version = class_maps.version), '') "
         "FROM class_maps ORDER BY version"
     ).fetchall()
+
+
+def version_of_release(db: Database, reference: str) -> int:
+    """Return the version of the list that ``NAME@VERSION`` was made with.
+
+    Raises:
+        MimecurateError: there is no such release, or no list was kept with it: it was imported, or
+            made before the classes were first changed.
+    """
+    release_id = find_release(db, reference)["release_id"]
+    row = db.execute(
+        "SELECT version FROM release_class_maps WHERE release_id = ?", [release_id]
+    ).fetchone()
+    if row is None:
+        raise MimecurateError(
+            f"{reference} was imported, or made before the classes were first changed: "
+            "no list was kept with it"
+        )
+    return int(row[0])
 
 
 def read_assignment(path: Path) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +85,15 @@ def test_four_mimetics_classes_have_no_name_in_kinetics_600_and_700(shared: Path
         "tying tie",
     ]
     assert len(kinetics400_names()) == 400
+
+
+def test_the_shipped_names_are_as_many_as_kinetics_has() -> None:
+    with resources.files("mimecurate.schemas").joinpath("kinetics_names.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for vocabulary, count in (("kinetics400", 400), ("kinetics600", 600), ("kinetics700", 700)):
+        assert sum(row[vocabulary] == "yes" for row in rows) == count
+    old = {row["name"] for row in rows if row["kinetics400"]}
+    assert {row["close_to"] for row in rows if row["close_to"]} <= old
 
 
 def test_the_default_superclasses_are_classes_of_kinetics_400(tmp_path: Path) -> None:
@@ -187,6 +198,9 @@ def test_a_release_keeps_its_classes_and_its_list(space: Workspace) -> None:
     assert kept == (2,)
     assert "hurdling" not in {e.name for e in map_version(space.db, 2)}
     assert "hurdling" in {e.name for e in map_version(space.db, 1)}
+    listed = json.loads(run(space, "list", "--release", "m@1.0.0", "--json"))
+    assert [e["name"] for e in listed] == [e.name for e in map_version(space.db, 2)]
+    assert "no release" in run(space, "list", "--release", "x@1.0.0", status=1).lower()
     history = json.loads(run(space, "history", "--json"))
     assert [h["releases"] for h in history] == ["", "m@1.0.0", ""]
 

@@ -40,9 +40,12 @@ def command() -> None:
 @command.command("list")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV that `classes load` reads.")
 @click.option("--version", type=int, metavar="N", help="As it was after change N.")
+@click.option("--release", "reference", metavar="NAME@VERSION", help="As a release was made with.")
 @workspace_option
 @json_option
-def list_(as_csv: bool, version: int | None, workspace: Path, as_json: bool) -> None:
+def list_(
+    as_csv: bool, version: int | None, reference: str | None, workspace: Path, as_json: bool
+) -> None:
     """List the classes, with their properties and other names.
 
     \b
@@ -50,10 +53,13 @@ def list_(as_csv: bool, version: int | None, workspace: Path, as_json: bool) -> 
       mimecurate classes list
       mimecurate classes list --csv > classes.csv
     """
+    from mimecurate.curation.class_changes import version_of_release
     from mimecurate.curation.classes import COLUMNS, as_document, class_rows, map_version
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
+        if reference is not None:
+            version = version_of_release(space.db, reference)
         entries = map_version(space.db, version)
     if as_json:
         print_json(as_document(entries))
