@@ -53,7 +53,7 @@ def parse_table(
         The rows that are whole, each with its line, and the problems.
 
     >>> parse_table("a,b\n1,\n,2\n", ["a"], ["b"])
-    ([(2, {'a': '1', 'b': ''})], [Problem(message='has no a', line=3, column=None)])
+    ([(2, {'b': '', 'a': '1'})], [Problem(message='has no a', line=3, column=None)])
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
