@@ -162,7 +162,7 @@ def check_change(
         return
     old, new = fields_of(old_config), fields_of(new_config)
     problems = [f"the field {name} is gone or renamed" for name in old if name not in new]
-    for name in old.keys() & new.keys():
+    for name in filter(new.__contains__, old):
         gone = [value for value in old[name] if value not in new[name]]
         if name == "label" and used is not None:
             gone = sorted(set(gone).intersection(used))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 KEYS = ("clip_id", "video", "fps", "prompt", "definition", "source_html", "answers_html")
 """Every task has all of them: Label Studio refuses a task without a key that its screen reads."""
 _MAX_DEFINITION = 300
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 def task_data(
@@ -89,12 +91,12 @@ def source_link(url: str | None, start_ms: int) -> str | None:
 
 
 def shorten(text: str, most: int) -> str:
-    """Bring a text onto one line of at most so many characters.
+    """Bring a text onto one line of at most so many characters, without any that XML can't hold.
 
     >>> shorten("draws a bow and  lets an arrow fly", 20)
     'draws a bow and\\u2026'
     """
-    text = " ".join(text.split())
+    text = " ".join(_NOT_XML.sub(" ", text).split())
     return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + "\u2026"
 
 

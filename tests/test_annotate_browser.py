@@ -227,6 +227,9 @@ def test_stray_keys_choose_nothing_and_what_is_required_blocks(
         curator.press(keys, "Control+Enter")
         assert curator.warning == warning
     curator.choose_class("jug")
+    curator.press("Control+z")
+    assert curator.chosen == ["yes", "yes"]
+    curator.choose_class("jug")
     curator.press("s", "Control+Enter")
     assert curator.warning == "Answer: Relevant scene (z, x, c)"
     assert curator.clip_id == clip

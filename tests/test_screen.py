@@ -189,6 +189,14 @@ def test_the_same_classes_make_the_same_screen_in_any_order() -> None:
     assert re.fullmatch(r"[0-9a-f]{16}", screen_of("b").screen)
 
 
+@given(st.text(max_size=40))
+def test_a_definition_may_be_any_text(definition: str) -> None:
+    screen = screen_of("archery", definition=definition)
+    assert screen.fields["label"] == ("archery",)
+    data = task_data(CLIP, video_url="/a.mp4", definition=definition)
+    str(data["definition"]).encode("utf-8")
+
+
 def test_css_survives_being_xml_text() -> None:
     assert not set(STYLE) & set("<>&")
 
