@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from mimecurate.curation.discover_sources import clean_text
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
+from mimecurate.schemas.ids import youtube_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +35,7 @@ STATES: tuple[State, ...] = (
 """``listed``: a clip of it is wanted; ``verified``: somebody said yes to one."""
 MANUAL_CLIP_MS = 10_000
 MAX_NOTE_CHARACTERS = 2_000
+_LINK_TIME = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,6})s?)?")
 
 COLUMNS = (
     "video_id",
@@ -257,6 +261,24 @@ def fetch_list(
             yield url, format_seconds(start), format_seconds(end), said or wanted, video_id
         if not spans:
             yield url, "", "", wanted, video_id
+
+
+def time_in_link(url: str) -> int | None:
+    """Return the time that a YouTube link begins at, in milliseconds; None if it says none.
+
+    >>> time_in_link("https://youtu.be/0zFbEjoGlhc?t=192")
+    192000
+    >>> time_in_link("https://www.youtube.com/watch?v=0zFbEjoGlhc&t=3m12s")
+    192000
+    """
+    if youtube_id(url) is None:
+        return None
+    said = parse_qs(urlsplit(url).query)
+    match = _LINK_TIME.fullmatch((said.get("t") or said.get("start") or [""])[0])
+    if match is None or not match[0]:
+        return None
+    hours, minutes, seconds = (int(group or 0) for group in match.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000
 
 
 def clean_note(text: str) -> str:

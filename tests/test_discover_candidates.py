@@ -138,6 +138,9 @@ def test_a_manual_find_has_provenance_and_becomes_an_interval(space: Workspace) 
         if isinstance(r, ClipRequest) and r.video_id == "0zFbEjoGlhc"
     }
     assert spans == {(192_000, 202_000, "archery"), (60_000, 64_500, "archery")}
+    run(space, *line[:3], "--class", "bowling")
+    found = json.loads(run(space, "discover", "show", "0zFbEjoGlhc", "--json"))["by_hand"]
+    assert (found[-1]["label"], found[-1]["start_ms"]) == ("bowling", 9_000), "t=9 of the link"
     run(space, *line[:2], "ftp://x", status=1)
     run(space, *line[:3], "--until", "9", status=2)
     run(space, *line[:3], "--at", "nine", status=2)

@@ -111,7 +111,11 @@ def show(video_id: str, workspace: Path, as_json: bool) -> None:
 
 @click.command("add")
 @click.argument("url")
-@click.option("--at", metavar="TIME", help="Where it is to be seen: seconds, MM:SS or HH:MM:SS.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Where it is to be seen: seconds, MM:SS or HH:MM:SS; else as YouTube's link says (t=192).",
+)
 @click.option("--until", metavar="TIME", help="Where it ends.")
 @click.option("--class", "label", metavar="CLASS", help="What it shows.")
 @click.option("--note", default="", help="Words for whoever verifies it.")
@@ -136,18 +140,20 @@ def add(
     Example:
       mimecurate discover add https://youtu.be/0zFbEjoGlhc --at 3:12 --class archery --note "encore"
     """
-    from mimecurate.curation.discover_candidates import add_candidate
+    from mimecurate.curation.discover_candidates import add_candidate, time_in_link
     from mimecurate.curation.url_list_fields import read_link
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.errors import MimecurateError
 
     start_ms, end_ms = _time("--at", at), _time("--until", until)
-    if end_ms is not None and (start_ms is None or end_ms <= start_ms):
-        raise click.UsageError(f"--until {until} must come after --at {at}")
     try:
         link = read_link(url, allow_files=allow_files, base=Path.cwd())
     except ValueError as error:
         raise MimecurateError(f"URL {error}") from error
+    if at is None:
+        start_ms = time_in_link(url)
+    if end_ms is not None and (start_ms is None or end_ms <= start_ms):
+        raise click.UsageError(f"--until {until} must come after --at {at}")
     with open_workspace(workspace) as space:
         done = add_candidate(
             space.db,
