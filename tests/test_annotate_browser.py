@@ -199,7 +199,6 @@ def test_two_clips_one_after_the_other_and_what_a_verdict_hides(
     curator.page.wait_for_selector(".mc-classes", state="visible")
     curator.press("4")
     curator.page.wait_for_selector(".mc-flag >> nth=0", state="hidden")
-    curator.picture("label-unplayable")
     assert curator.submit()
     second = curator.clip_id
     assert curator.chosen == []
