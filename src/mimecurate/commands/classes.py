@@ -331,7 +331,7 @@ def _show(done: Applied) -> None:
         f"{e.listed:,} clips and {e.queries:,} queries go along"
     )
     if e.released:
-        say(f"{e.released:,} released clips keep their class, for a release is frozen")
+        say(f"released clips that keep their class, for a release is frozen: {e.released:,}")
     if done.version is None:
         say("nothing was changed")
     else:

@@ -18,7 +18,7 @@ from mimecurate.commands.options import (
     setting_options,
     workspace_option,
 )
-from mimecurate.console import log_to_file, print_json, print_table, progress, say
+from mimecurate.console import counted, log_to_file, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from mimecurate.curation.discover import DiscoverPlan, DiscoverReport, SearchJob
@@ -236,9 +236,9 @@ def _plan(
 
 
 def _plan_line(plan: DiscoverPlan) -> str:
-    parts = [f"{plan.queries:,} queries, {plan.done:,} done before"]
+    parts = [f"{counted(plan.queries, 'query')}, {plan.done:,} done before"]
     parts += [f"{plan.failed:,} failed for good before"] if plan.failed else []
-    parts += [f"{plan.searches:,} searches to make"]
+    parts += [f"searches to make: {plan.searches:,}"]
     parts += [f"{plan.left_today:,} left today"] if plan.left_today is not None else []
     parts += [f"{plan.days:,} days at this pace"] if plan.days > 1 else []
     return "; ".join([*parts, f"now up to {plan.searches_now:,}"])
@@ -277,11 +277,12 @@ def _show_plan(plan: DiscoverPlan, *, as_json: bool) -> None:
 
 def _show_report(report: DiscoverReport, *, as_json: bool) -> None:
     say(
-        f"{report.searches:,} searches: {report.found:,} videos found, {report.new:,} of them new"
-        + (f"; {report.failed:,} queries failed" if report.failed else "")
+        f"searches: {report.searches:,}; {counted(report.found, 'video')} found, "
+        f"{report.new:,} of them new"
+        + (f"; {counted(report.failed, 'query')} failed" if report.failed else "")
     )
     if report.stopped:
-        say(f"{report.stopped}; {report.not_asked:,} queries are left for another run")
+        say(f"{report.stopped}; left for another run: {counted(report.not_asked, 'query')}")
     if as_json:
         print_json(
             {

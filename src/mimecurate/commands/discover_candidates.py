@@ -14,7 +14,7 @@ from mimecurate.commands.options import (
     setting_options,
     workspace_option,
 )
-from mimecurate.console import print_csv, print_json, print_table, progress, say
+from mimecurate.console import counted, print_csv, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from mimecurate.curation.discover_refresh import RefreshReport
@@ -220,7 +220,7 @@ def export(label: str | None, states: tuple[Any, ...], limit: int | None, worksp
     with open_workspace(workspace, read_only=True) as space:
         rows = list(fetch_list(space.db, label=label, states=states or ("open",), limit=limit))
     print_csv(("url", "start", "end", "label", "video_id"), rows)
-    say(f"{len(rows):,} entries")
+    say(counted(len(rows), "entry"))
 
 
 @click.command("refresh")

@@ -9,7 +9,7 @@ import click
 
 from mimecurate.commands.discover_candidates import class_option
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_csv, print_json, print_table, progress, say
+from mimecurate.console import counted, print_csv, print_json, print_table, progress, say
 
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -66,7 +66,7 @@ def windows(
             ]
     rows.sort(key=lambda row: row[4])
     print_csv(("url", "start", "end", "label", "video_id"), rows)
-    say(f"{len(rows):,} windows in {len(media) - failed:,} files")
+    say(f"{counted(len(rows), 'window')} in {counted(len(media) - failed, 'file')}")
     ctx.exit(3 if failed else 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mimecurate.commands.options import json_option
-from mimecurate.console import print_csv, print_json, say
+from mimecurate.console import counted, print_csv, print_json, say
 
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -84,7 +84,8 @@ def queries(
     else:
         print_csv(QUERY_COLUMNS, rows)
     texts = len({(query.text, query.language) for query in made})
-    say(f"{texts:,} different queries for {len({q.label for q in made}):,} classes")
+    classes_made = counted(len({query.label for query in made}), "class")
+    say(f"{counted(texts, 'different query')} for {classes_made}")
     if not words:
         say(
             "the shipped words were reviewed by no native speaker; see docs/reference/query-sets.md"
