@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOCAL_FILES = "/data/local-files/?d="
 _TITLE = "clips of mimecurate"
 _TIMEOUT_S = 20
+_PRESIGNED_MINUTES = 60
+"""How long an annotator can wind a clip before its page must be loaded again."""
 _NO_CORS = (
     "it sends no Access-Control-Allow-Origin, and without it no browser plays a clip in Label "
     "Studio; let the web server allow {origin}, with the header Range"
@@ -159,30 +161,32 @@ def _place_on_web(server: str, prefix: str, example: Mapping[str, object]) -> Me
 
 
 def _place_s3(connection: Connection, project_id: int, bucket: str, folder: str) -> MediaPlace:
+    prefix = "/".join(filter(None, ("s3:/", bucket, folder))) + "/"
     there = connection.get("/api/storages/s3", project=project_id)
-    if not any(storage.get("bucket") == bucket for storage in there):
-        body = {
-            "project": project_id,
-            "bucket": bucket,
-            "prefix": folder,
-            "title": _TITLE,
-            "use_blob_urls": True,
-            "presign": True,
-            "region_name": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-            "s3_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3")
-            or os.environ.get("AWS_ENDPOINT_URL"),
-        }
-        try:
-            connection.post("/api/storages/s3", {k: v for k, v in body.items() if v})
-        except ServerError as error:
-            if error.status not in {400, 500}:
-                raise
-            raise MimecurateError(
-                f"{error}; Label Studio itself reads s3://{bucket}/{folder} for annotators: give "
-                "its process the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or add "
-                f"the bucket by hand: {connection.url}/projects/{project_id}/settings/storage"
-            ) from error
-    cors = "the bucket must allow GET and HEAD from {} (CORS), and expose Content-Range"
-    return MediaPlace(
-        "/".join(filter(None, ("s3:/", bucket, folder))) + "/", (cors.format(connection.url),)
+    if any(storage.get("bucket") == bucket for storage in there):
+        return MediaPlace(prefix)
+    body = {
+        "project": project_id,
+        "bucket": bucket,
+        "prefix": folder,
+        "title": _TITLE,
+        "use_blob_urls": True,
+        "presign": True,
+        "presign_ttl": _PRESIGNED_MINUTES,
+        "region_name": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        "s3_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+    }
+    try:
+        connection.post("/api/storages/s3", {k: v for k, v in body.items() if v})
+    except ServerError as error:
+        if error.status not in {400, 403, 500}:
+            raise
+        raise MimecurateError(
+            f"{error}; is the content of clips/ at {prefix}? Label Studio itself must be able to "
+            "read it: give its process the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
+            f"or add the bucket by hand: {connection.url}/projects/{project_id}/settings/storage"
+        ) from error
+    cors = (
+        f"{bucket} must allow GET and HEAD from {connection.url} (CORS), and expose Content-Range"
     )
+    return MediaPlace(prefix, (cors,))

@@ -191,9 +191,9 @@ class _Run:
         self._tell(len((self.there.keys() | self.refused) & wanted.keys()))
 
     def settle(self, wanted: Mapping[str, None]) -> None:
-        """Remove second tasks, looking again until there are none and the count is ours."""
+        """Remove second tasks, once the server is at rest."""
         for _ in range(MOST_LOOKS):
-            if not self._doubled and self._store.count() == self._count:
+            if not self._doubled:
                 return
             self.wait_until_quiet()
             self.look(wanted)
@@ -220,7 +220,7 @@ class _Run:
                     task_rows.announce(self._db, self._project_key, batch)
                     bodies = [task.body() for task in batch]
                     flight = batch, pool.submit(self._store.send, bodies)
-            return flight is None or self._land(*flight)
+            return self._land(*flight) if flight else self._store.count() == self._count
 
     def wait_until_quiet(self) -> None:
         """Wait until the server's count has stood still; of two runs, one goes on first."""

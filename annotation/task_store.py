@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mimecurate.annotation.connection import LostAnswerError
+from mimecurate.annotation.connection import LostAnswerError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,8 +92,12 @@ class ProjectTasks:
 
     def count(self) -> int:
         """Count the tasks."""
-        answer = self._connection.get("/api/tasks", **self._query, page_size=1)
-        return int(answer["total"])
+        query = {"ids": self._project_id, "include": "id,task_number"}
+        answer = self._connection.get("/api/projects/counts", **query)
+        found = [int(project["task_number"]) for project in answer["results"]]
+        if not found:
+            raise ServerError(f"project {self._project_id} is gone", 404)
+        return found[0]
 
     def send(self, tasks: Sequence[dict[str, object]]) -> list[int]:
         """Add tasks, all or none; return their ids in the same order."""

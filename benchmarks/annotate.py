@@ -121,7 +121,7 @@ def measure_push(root: Path, connection: Connection, key: str, clips: int, runs:
         pushes.append(pushed["seconds"])
         peaks.append(pushed["peak_mib"])
         tasks = tasks_of(connection, pushed["project_id"])
-        imports.append(import_once(connection, tasks))
+        imports.append(import_once(connection, pushed["project_id"], tasks))
     report("push / one bulk import", median(pushes), median(imports))
     print(
         f"peak memory of a push: {max(peaks):.0f} MiB for {clips:,} clips, "
@@ -182,9 +182,9 @@ def push_once(root: Path, url: str, key: str, name: str, clips: int) -> dict[str
     }
 
 
-def import_once(connection: Connection, tasks: list[dict[str, Any]]) -> float:
-    """Import tasks into a new project in one request; seconds."""
-    config = '<View><Video name="video" value="$video"/></View>'
+def import_once(connection: Connection, like: int, tasks: list[dict[str, Any]]) -> float:
+    """Import tasks in one request into a new project with another's screen; seconds."""
+    config = connection.get(f"/api/projects/{like}")["label_config"]
     project = connection.post("/api/projects", {"title": "bare", "label_config": config})
     return timed(lambda: connection.post(f"/api/projects/{project['id']}/import", tasks))
 
