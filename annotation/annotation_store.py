@@ -72,6 +72,7 @@ class AnnotationStore:
         told: list[Change] = []
         with self._db.atomic():
             for task in page.unreadable:
+                self._see(task)
                 told += self._refuse_alone(task["id"], _clip_of(task), _UNREADABLE)
             for task in page.tasks:
                 told += self._take_task(task)
@@ -312,6 +313,18 @@ class AnnotationStore:
             ) from error
         if self.newest is None or time > self.newest:
             self.newest = time
+        self._db.execute(
+            "UPDATE tasks SET changed_at = ? WHERE project_key = ? AND clip_id = ?",
+            [format_server_time(time), self._project.project_key, _clip_of(task)],
+        )
+
+    def is_kept(self, task: Mapping[str, Any]) -> bool:
+        """Whether a task that was listed is as it was when it was last read."""
+        row = self._db.execute(
+            "SELECT changed_at FROM tasks WHERE project_key = ? AND clip_id = ?",
+            [self._project.project_key, _clip_of(task)],
+        ).fetchone()
+        return row is not None and row[0] == _time_or_none(task.get("updated_at"))
 
 
 def said_words(said: Said) -> str:

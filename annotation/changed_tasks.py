@@ -1,9 +1,10 @@
 """What changed in a project on a Label Studio server, read a page of tasks at a time.
 
 Pages follow each other by task id: what others add or delete in the meantime moves nothing from a
-page still to come into one that was read. One annotation can make the server fail on every list
-that holds it (half a Unicode character, an infinite time); such a task is found by halving its
-page, and left out by name.
+page still to come into one that was read.
+
+One annotation can make the server fail on every list that holds it (half a Unicode character, an
+infinite time); such a task is found by halving its page, and left out by name.
 """
 
 from __future__ import annotations
@@ -11,20 +12,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from mimecurate.annotation.connection import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mimecurate.annotation.connection import Connection
 
 PAGE = 200
 """Tasks in a page: more are no faster."""
-OVERLAP = timedelta(seconds=10)
-"""How far a pull looks back: a server may note a change seconds before it can be read."""
 MAX_UNREADABLE = 20
 """More tasks of one page that the server can't give mean that the server is broken."""
 _FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -45,8 +44,8 @@ def changed_tasks(connection: Connection, project_id: int, since: str | None) ->
     Args:
         connection: to the server.
         project_id: the project's id there.
-        since: a time of the server, as `parse_server_time` reads it; changes up to `OVERLAP` before
-            it come again. None: every task that has an annotation.
+        since: a time of the server, as `format_server_time` writes it; what changed then and before
+            does not come. None: every task that has an annotation.
 
     Raises:
         ServerError: also with status 404, if the project is gone.
@@ -62,28 +61,42 @@ def changed_tasks(connection: Connection, project_id: int, since: str | None) ->
         last = max(task["id"] for task in [*page.tasks, *page.unreadable])
 
 
-def listed_tasks(connection: Connection, project_id: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield every task of a project, without annotations."""
-    last = 0
+def listed_tasks(
+    connection: Connection, project_id: int, between: tuple[str, str] | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the tasks of a project without their annotations, which is much quicker.
+
+    Args:
+        connection: to the server.
+        project_id: the project's id there.
+        between: two times of the server; only tasks that have annotations and changed after the
+            first, and not after the second.
+    """
+    wanted = []
+    if between is not None:
+        wanted = [
+            _changed(None),
+            _filter("updated_at", "greater", "Datetime", between[0]),
+            _filter("updated_at", "less_or_equal", "Datetime", between[1]),
+        ]
+    last, most = 0, PAGE * 5
     while True:
-        query = {"project": project_id, "page_size": PAGE * 5, "resolve_uri": "false"}
-        tasks = _get(connection, query, [_after(_HAS_ID, last)])
+        query = {"project": project_id, "page_size": most, "resolve_uri": "false"}
+        tasks = _get(connection, query, [*wanted, _with_id_over(last)], conjunction="and")
         if tasks:
             yield tasks
             last = max(task["id"] for task in tasks)
-        if len(tasks) < PAGE * 5:
+        if len(tasks) < most:
             return
 
 
-def count_tasks(connection: Connection, project_id: int) -> int:
-    """Count the tasks of a project; its own counters can be wrong."""
-    answer = connection.get("/api/tasks", project=project_id, page_size=1, resolve_uri="false")
-    total = answer.get("total") if isinstance(answer, dict) else None
-    if not isinstance(total, int):
-        raise ServerError(
-            f"{connection.url}: it doesn't say how many tasks project {project_id} has"
-        )
-    return total
+def read_tasks(
+    connection: Connection, project_id: int, listed: Sequence[dict[str, Any]]
+) -> Iterator[Page]:
+    """Yield tasks that were listed, with their annotations."""
+    query = {"project": project_id, "page_size": PAGE, "resolve_uri": "false"}
+    for start in range(0, len(listed), PAGE):
+        yield _read_parts(connection, query, list(listed[start : start + PAGE]))
 
 
 def draft_authors(connection: Connection, task_id: int) -> list[str]:
@@ -97,9 +110,9 @@ def draft_authors(connection: Connection, task_id: int) -> list[str]:
 def read_projects(
     connection: Connection, project_ids: Iterable[int]
 ) -> Mapping[int, dict[str, Any]]:
-    """Read projects by id, with their description; those that aren't there are left out."""
+    """Read projects by id: description and number of tasks; those not there are left out."""
     ids = ",".join(map(str, project_ids))
-    query = {"ids": ids, "include": "id,description,label_config"}
+    query = {"ids": ids, "include": "id,description,task_number"}
     found: dict[int, dict[str, Any]] = {}
     for page in connection.pages("/api/projects", query):
         found |= {project["id"]: project for project in page}
@@ -166,9 +179,7 @@ def format_server_time(time: datetime) -> str:
 def _changed(since: str | None) -> dict[str, object]:
     if since is None:
         return _filter("annotations_ids", "empty", "String", "false")
-    return _filter(
-        "updated_at", "greater", "Datetime", format_server_time(parse_server_time(since) - OVERLAP)
-    )
+    return _filter("updated_at", "greater", "Datetime", since)
 
 
 def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, object]:
@@ -176,11 +187,14 @@ def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, o
 
 
 _HAS_DRAFT = _filter("draft_exists", "equal", "Boolean", "true")
-_HAS_ID = _filter("id", "greater", "Number", 0)
+
+
+def _with_id_over(task_id: int) -> dict[str, object]:
+    return _filter("id", "greater", "Number", task_id)
 
 
 def _after(one: dict[str, object], task_id: int) -> dict[str, object]:
-    return {**one, "child_filter": _filter("id", "greater", "Number", task_id)}
+    return {**one, "child_filter": _with_id_over(task_id)}
 
 
 def _read_page(
@@ -227,10 +241,11 @@ def _get(
     query: dict[str, object],
     filters: list[dict[str, object]] | None = None,
     included: list[int] | None = None,
+    conjunction: Literal["and", "or"] = "or",
 ) -> list[dict[str, Any]]:
     asked: dict[str, object] = {"ordering": ["tasks:id"]}
     if filters is not None:
-        asked["filters"] = {"conjunction": "or", "items": filters}
+        asked["filters"] = {"conjunction": conjunction, "items": filters}
     if included is not None:
         asked["selectedItems"] = {"all": False, "included": included}
     answer = connection.get("/api/tasks", **query, query=json.dumps(asked))

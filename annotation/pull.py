@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mimecurate.annotation.annotation_store import AnnotationStore, Change
 from mimecurate.annotation.changed_tasks import (
     People,
     changed_tasks,
-    count_tasks,
     draft_authors,
-    format_server_time,
     listed_tasks,
     read_projects,
+    read_tasks,
 )
 from mimecurate.annotation.connection import ServerError
+from mimecurate.annotation.pull_marks import read_marks, store_marks
 from mimecurate.annotation.round_projects import find_on_server
 from mimecurate.annotation.rounds import Project, find_round, project_mark
 from mimecurate.errors import MimecurateError
@@ -30,10 +31,10 @@ from mimecurate.schemas.database import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from sqlite_utils import Database
 
+    from mimecurate.annotation.changed_tasks import Page
     from mimecurate.annotation.connection import Connection
     from mimecurate.curation.workspace import Workspace
 
@@ -101,7 +102,8 @@ def pull(
             problem = _why_not(db, connection, entry, described)
             if problem is None:
                 store = AnnotationStore(db, entry.project, people, on_change)
-                _pull_project(db, connection, entry, store, progress)
+                total = int((there or {}).get("task_number") or 0)
+                _pull_project(db, connection, entry, store, total, progress)
                 counts += store.counts
             elif problem:
                 problems.append(problem)
@@ -112,7 +114,6 @@ def pull(
 class _Entry:
     project: Project
     mark: str
-    pulled_until: str | None
     tasks_there: int | None
     is_gone: bool
 
@@ -121,7 +122,7 @@ def _projects(db: Database, connection: Connection, rounds: Sequence[str] | None
     server = connection.url
     rows = db.execute(
         "SELECT project_key, round, server, project_id, annotator, title, screen, mark, "
-        "pulled_until, tasks_there, gone_at IS NOT NULL FROM projects JOIN rounds USING (round) "
+        "tasks_there, gone_at IS NOT NULL FROM projects JOIN rounds USING (round) "
         "ORDER BY project_key"
     ).fetchall()
     wanted = [row for row in rows if rounds is None or row[1] in rounds]
@@ -132,9 +133,9 @@ def _projects(db: Database, connection: Connection, rounds: Sequence[str] | None
     if not wanted:
         raise MimecurateError("nothing was pushed yet; begin with: mimecurate annotate push")
     entries = [
-        _Entry(Project(*row[:7]), mark, until, there, bool(is_gone))
+        _Entry(Project(*row[:7]), mark, there, bool(is_gone))
         for row in wanted
-        for mark, until, there, is_gone in [row[7:]]
+        for mark, there, is_gone in [row[7:]]
     ]
     here = [entry for entry in entries if entry.project.server == server]
     here = here or [moved for entry in entries if (moved := _moved(db, connection, entry))]
@@ -219,13 +220,24 @@ def _pull_project(
     connection: Connection,
     entry: _Entry,
     store: AnnotationStore,
+    total: int,
     progress: Callable[[int], None],
 ) -> None:
     project = entry.project
-    total = count_tasks(connection, project.project_id)
-    for page in changed_tasks(connection, project.project_id, entry.pulled_until):
+    marks, began = read_marks(db, project.project_key), datetime.now(UTC)
+
+    def take(page: Page) -> None:
         store.take(page)
         progress(len(page.tasks) + len(page.unreadable))
+
+    for page in changed_tasks(connection, project.project_id, marks.pulled_until):
+        take(page)
+    if between := marks.to_check(began):
+        for listed in listed_tasks(connection, project.project_id, between):
+            late = [task for task in listed if not store.is_kept(task)]
+            for page in read_tasks(connection, project.project_id, late):
+                take(page)
+    ended = datetime.now(UTC)
     _note_drafts(db, connection, project, store.drafted)
     known = db.execute(
         "SELECT count(*) FROM tasks WHERE project_key = ? AND task_id IS NOT NULL "
@@ -234,20 +246,12 @@ def _pull_project(
     ).fetchone()[0]
     if total not in {known, entry.tasks_there}:
         _compare_tasks(db, connection, project, store)
-    until = _later(entry.pulled_until, store.newest)
     with db.atomic():
+        store_marks(db, project.project_key, marks.after(store.newest, began, ended))
         db.execute(
-            "UPDATE projects SET pulled_until = ?, pulled_at = ?, tasks_there = ? "
-            "WHERE project_key = ?",
-            [until, now(), total, project.project_key],
+            "UPDATE projects SET pulled_at = ?, tasks_there = ? WHERE project_key = ?",
+            [now(), total, project.project_key],
         )
-
-
-def _later(until: str | None, newest: datetime | None) -> str | None:
-    if newest is None:
-        return until
-    text = format_server_time(newest)
-    return text if until is None else max(until, text)
 
 
 def _note_drafts(

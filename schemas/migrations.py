@@ -396,6 +396,9 @@ def m005_rounds(db: Database) -> None:
             screen TEXT NOT NULL REFERENCES screens,
             made_at TEXT NOT NULL,
             pulled_until TEXT,
+            settled_until TEXT,
+            marked_until TEXT,
+            marked_at TEXT,
             pulled_at TEXT,
             gone_at TEXT,
             tasks_there INTEGER,
@@ -414,6 +417,7 @@ def m005_rounds(db: Database) -> None:
             drafts INTEGER NOT NULL DEFAULT 0,
             answers INTEGER NOT NULL DEFAULT 0,
             skips INTEGER NOT NULL DEFAULT 0,
+            changed_at TEXT,
             gone_at TEXT,
             PRIMARY KEY (project_key, clip_id)
         ) STRICT, WITHOUT ROWID""",

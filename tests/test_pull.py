@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from labelling import YES, Annotator, Labelling, add_clips, answer, push_round
 
-from mimecurate.annotation.changed_tasks import OVERLAP
+from mimecurate.annotation.changed_tasks import format_server_time
 from mimecurate.annotation.pull import Pulled, pull
+from mimecurate.annotation.pull_marks import Marks
+from mimecurate.commands.root import cli
 from mimecurate.curation.workspace import Workspace, open_workspace
 from mimecurate.errors import MimecurateError, WorkspaceBusyError
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from click.testing import Result
     from label_studio import LabelStudio
 
     from mimecurate.annotation.annotation_store import Change
@@ -398,9 +403,8 @@ def test_a_second_pull_at_the_same_time_is_refused(labelling: Labelling, lead: C
 
 
 def test_the_next_pull_asks_only_for_what_changed(
-    labelling: Labelling, lead: Connection, team: list[Annotator], monkeypatch: pytest.MonkeyPatch
+    labelling: Labelling, lead: Connection, team: list[Annotator]
 ) -> None:
-    monkeypatch.setattr("mimecurate.annotation.changed_tasks.OVERLAP", OVERLAP * 0)
     seen: list[int] = []
     tasks = list(labelling.tasks.values())
     for task in tasks[:3]:
@@ -412,6 +416,49 @@ def test_the_next_pull_asks_only_for_what_changed(
     assert seen == [3, 1, 0]
 
 
+def test_a_change_that_could_not_be_read_in_its_time_comes_later(
+    labelling: Labelling, lead: Connection, team: list[Annotator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a transaction that began before the newest change ends after the pull."""
+    space, tasks = labelling.space, list(labelling.tasks.values())
+    for task in tasks[:3]:
+        team[0].say(task)
+    pull(space, lead)
+    with space.db.atomic():
+        space.db.execute("UPDATE tasks SET changed_at = 'x' WHERE task_id = ?", [tasks[0]])
+    seen: list[int] = []
+    pull(space, lead, progress=seen.append)
+    assert seen == [0], "not yet: it would have to be looked at again"
+    monkeypatch.setattr("mimecurate.annotation.pull_marks.LATEST", timedelta(0))
+    pull(space, lead, progress=seen.append)
+    assert seen == [0, 0, 1]
+    pull(space, lead, progress=seen.append)
+    assert seen == [0, 0, 1, 0], "settled"
+
+
+def test_marks_settle_what_is_old_enough_and_no_sooner() -> None:
+    def at(seconds: float) -> datetime:
+        return datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(seconds=seconds)
+
+    marks = Marks().after(None, at(0), at(1))
+    assert marks == Marks()
+    hour = timedelta(hours=1)  # the server's clock is wrong
+    marks = marks.after(at(5) - hour, at(10), at(40))
+    assert marks.settled_until == format_server_time(at(5 - 30 - 60) - hour)
+    assert marks.marked_until == marks.pulled_until == format_server_time(at(5) - hour)
+    assert marks.to_check(at(99)) is None
+    later = marks.after(at(90) - hour, at(95), at(96))
+    assert later.pulled_until == format_server_time(at(90) - hour)
+    assert later.marked_until == marks.marked_until
+    assert later.to_check(at(101)) == (marks.settled_until, marks.marked_until)
+    settled = later.after(None, at(101), at(102))
+    assert settled.settled_until == marks.marked_until
+    assert settled.marked_until == later.pulled_until
+    end = settled.after(None, at(200), at(201))
+    assert end.settled_until == end.pulled_until
+    assert end.to_check(at(999)) is None
+
+
 def test_many_tasks_come_page_by_page(
     labelling: Labelling, lead: Connection, team: list[Annotator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -421,3 +468,52 @@ def test_many_tasks_come_page_by_page(
         team[0].say(task)
     assert pull(labelling.space, lead, progress=seen.append).new == 4
     assert seen == [2, 2, 0]
+
+
+def run(space: Workspace, server: LabelStudio, *arguments: str) -> Result:
+    environment = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.lead.api_key}
+    command = ["annotate", "pull", "-w", str(space.root), *arguments]
+    return CliRunner().invoke(cli, command, env=environment)
+
+
+def test_the_command_prints_one_document_and_says_what_was_refused(
+    labelling: Labelling, team: list[Annotator], label_studio: LabelStudio
+) -> None:
+    space, (one, two, *_) = labelling.space, labelling.tasks.values()
+    team[0].say(one)
+    made = team[1].say(two, answer(verdict="maybe\u202e"))
+    result = run(space, label_studio, "--json")
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert list(document)[:5] == ["new", "unchanged", "superseded", "annotators", "cancelled"]
+    assert list(document.values())[:6] == [1, 0, 0, 1, 0, 1]
+    clip_id = list(labelling.tasks)[1]
+    assert (
+        f"{clip_id}  {team[1].user.username}  refused: verdict: 'maybe\\u202e' must be one of"
+        in result.stderr
+    )
+    assert label_studio.lead.api_key not in result.output
+    team[1].edit(made, YES)
+    again = run(space, label_studio)
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "1 new answers, 0 changed, 1 as before; 2 annotators" in again.stderr
+    unknown = run(space, label_studio, "--round", "nine")
+    assert unknown.exit_code == 1
+    assert "round 'nine' was never pushed; pushed: '1'" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_a_thousand_tasks_arrive_and_a_second_pull_reads_none(
+    space: Workspace, lead: Connection, team: list[Annotator]
+) -> None:
+    clips = add_clips(space, 1000)
+    labelling = push_round(space, lead, clips, answered_by=team[0].user, overlap=2)
+    seen: list[int] = []
+    assert pull(space, lead, progress=seen.append).new == 1000
+    assert seen == [200, 200, 200, 200, 200, 0]
+    for task in list(labelling.tasks.values())[::20]:
+        team[1].say(task)
+    pulled = pull(space, lead, progress=seen.append)
+    assert (counts(pulled), seen[6:]) == ((50, 1000, 0), [50])
+    dump = sorted(current(space, "clip_id, annotator, verdict, label"))
+    assert len(dump) == len(set(dump)) == 1050
