@@ -13,6 +13,7 @@ from mimecurate.annotation.connection import ServerError
 from mimecurate.annotation.results import Refused, Said, Shown, lead_time_s, read_annotation
 from mimecurate.annotation.screen import fields_of
 from mimecurate.curation.class_list import normal_class_name
+from mimecurate.curation.release_stage import writing
 from mimecurate.schemas.database import now
 
 if TYPE_CHECKING:
@@ -69,8 +70,11 @@ class AnnotationStore:
 
     def take(self, page: Page) -> None:
         """Keep a page, whole or not at all."""
+        for answer in (answer for task in page.tasks for answer in _answers_of(task)):
+            self._annotator_of(answer)
+            self._people.email_of(answer.get("updated_by"))  # may ask the server: not while writing
         told: list[Change] = []
-        with self._db.atomic():
+        with writing(self._db):
             for task in page.unreadable:
                 self._see(task)
                 told += self._refuse_alone(task["id"], _clip_of(task), _UNREADABLE)
@@ -86,7 +90,7 @@ class AnnotationStore:
         """
         ours: list[tuple[int, str]] = []
         told: list[Change] = []
-        with self._db.atomic():
+        with writing(self._db):
             for task in tasks:
                 task_id, clip_id = task["id"], _clip_of(task)
                 why = self._mismatch(task_id, clip_id)
@@ -112,8 +116,7 @@ class AnnotationStore:
         self._note_task(task_id, clip_id)
         if task.get("draft_exists"):
             self.drafted[clip_id] = task_id
-        found = task.get("annotations")
-        answers = [a for a in found if isinstance(a, dict)] if isinstance(found, list) else []
+        answers = _answers_of(task)
         self._refused.clear()
         changes = []
         for answer in answers:
@@ -131,8 +134,7 @@ class AnnotationStore:
         number = answer.get("id")
         if not isinstance(number, int):
             return self._refuse(task_id, 0, clip_id, None, "an annotation without an id")
-        named = answer.get("created_username")
-        annotator = self._people.email_of(answer.get("completed_by"), named)
+        annotator = self._annotator_of(answer)
         try:
             changed = parse_server_time(answer.get("updated_at"))
         except ValueError as error:
@@ -171,6 +173,9 @@ class AnnotationStore:
         )
         kind: Literal["new", "superseded"] = "new" if earlier is None else "superseded"
         return [Change(kind, clip_id, annotator, said)]
+
+    def _annotator_of(self, answer: Mapping[str, Any]) -> str | None:
+        return self._people.email_of(answer.get("completed_by"), answer.get("created_username"))
 
     def _details(self, task_id: int, answer: Mapping[str, Any], annotator: str, said: Said) -> str:
         details: dict[str, object] = {
@@ -337,6 +342,11 @@ def said_words(said: Said) -> str:
         return "skipped"
     words = [said.verdict, said.label, "trimmed" if said.start_ms is not None else None]
     return " ".join(word for word in words if word)
+
+
+def _answers_of(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = task.get("annotations")
+    return [a for a in found if isinstance(a, dict)] if isinstance(found, list) else []
 
 
 def _clip_of(task: Mapping[str, Any]) -> str | None:

@@ -79,7 +79,7 @@ class LabelStudio:
 
 def sign_up(url: str, sign_up_url: str, email: str) -> User:
     """Make an account as somebody who got the link does."""
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=60) as client:
         page = client.get(sign_up_url)
         form = {
             "csrfmiddlewaretoken": _form_token(page),
@@ -97,7 +97,7 @@ def sign_up(url: str, sign_up_url: str, email: str) -> User:
 @contextlib.contextmanager
 def log_in(url: str, user: User) -> Iterator[httpx.Client]:
     """Log in with a password, as a browser does; writes carry the form token."""
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=60) as client:
         page = client.get("/user/login/")
         form = {
             "csrfmiddlewaretoken": _form_token(page),
