@@ -153,7 +153,7 @@ class AnnotationStore:
         said = read_annotation(answer, self._shown(clip_id))
         if isinstance(said, Refused):
             return self._refuse(task_id, number, clip_id, annotator, "; ".join(said.problems))
-        earlier = self._earlier(prefix, clip_id)
+        earlier = self._earlier(prefix, clip_id, answer)
         row = {
             "clip_id": clip_id,
             "annotator": annotator,
@@ -195,13 +195,24 @@ class AnnotationStore:
                 details[name] = value
         return json.dumps(details, ensure_ascii=False)
 
-    def _earlier(self, prefix: str, clip_id: str) -> int | None:
-        """Find what was kept of an annotation before it was changed."""
+    def _earlier(self, prefix: str, clip_id: str, answer: Mapping[str, Any]) -> int | None:
+        """Find what was kept of an annotation before it was changed.
+
+        A server whose database was lost gives its numbers again, to other people's annotations;
+        the time of making, which no edit changes, tells those apart.
+        """
         row = self._db.execute(
             "SELECT annotation_id FROM current_annotations WHERE origin >= ? AND origin < ? "
             "AND clip_id = ? AND json_extract(details, '$.project_key') = ? "
+            "AND json_extract(details, '$.created_at') IS ? "
             "ORDER BY annotation_id DESC LIMIT 1",
-            [prefix, _end_of(prefix), clip_id, self._project.project_key],
+            [
+                prefix,
+                _end_of(prefix),
+                clip_id,
+                self._project.project_key,
+                _time_or_none(answer.get("created_at")),
+            ],
         ).fetchone()
         return None if row is None else int(row[0])
 

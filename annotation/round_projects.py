@@ -194,19 +194,29 @@ def _record(
                 [server, project_id, title, settings.screen.screen, known.project_key],
             )
         else:
+            row = [round_.round, server, project_id, settings.annotator, title]
+            _forget_namesake(db, server, project_id, round_)
             db.execute(
                 "INSERT INTO projects (round, server, project_id, annotator, title, screen, "
-                "made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    round_.round,
-                    server,
-                    project_id,
-                    settings.annotator,
-                    title,
-                    settings.screen.screen,
-                    now(),
-                ],
+                "made_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (server, project_id, round) DO UPDATE SET "
+                "annotator = excluded.annotator, title = excluded.title, screen = excluded.screen, "
+                "made_at = excluded.made_at, pulled_until = NULL, settled_until = NULL, "
+                "marked_until = NULL, marked_at = NULL, tasks_there = NULL, gone_at = NULL",
+                [*row, settings.screen.screen, now()],
             )
     recorded = _known(db, server, round_, settings.annotator)
     assert recorded is not None
     return recorded
+
+
+def _forget_namesake(db: Database, server: str, project_id: int, round_: Round) -> None:
+    """Note that the tasks of an earlier project with the same number are gone.
+
+    A server whose database was lost, or set up anew, counts from 1 again.
+    """
+    db.execute(
+        "UPDATE tasks SET gone_at = ? WHERE gone_at IS NULL AND project_key IN (SELECT project_key "
+        "FROM projects WHERE server = ? AND project_id = ? AND round = ?)",
+        [now(), server, project_id, round_.round],
+    )
