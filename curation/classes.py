@@ -210,6 +210,15 @@ def find_class(db: Database, label: str) -> str:
     raise MimecurateError(f"no class {wanted[:60]!r}{hint}")
 
 
+def class_of_alias(db: Database) -> dict[str, str]:
+    """Return the class that each alias means, as names were when something was written down."""
+    rows = db.execute(
+        "SELECT other, name FROM class_names WHERE vocabulary = 'alias' "
+        "AND other NOT IN (SELECT name FROM classes)"
+    )
+    return dict(rows.fetchall())
+
+
 def kinetics_names(entry: ClassEntry) -> dict[Vocabulary, KineticsNames]:
     """Say what a class is called in each Kinetics: by its list, else by its own name.
 

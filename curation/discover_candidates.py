@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from mimecurate.curation.classes import class_of_alias
 from mimecurate.curation.discover_sources import clean_text
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
@@ -54,12 +55,14 @@ COLUMNS = (
 _VERDICTS = """verdicts AS MATERIALIZED (
     SELECT clips.video_id, max(verdict = 'yes') AS yes, max(verdict = 'no') AS no
     FROM clip_verdicts JOIN clips USING (clip_id) GROUP BY clips.video_id)"""
-_STATE = """CASE
+_CALLED = """SELECT :label
+            UNION ALL SELECT other FROM class_names WHERE vocabulary = 'alias' AND name = :label"""
+_STATE = f"""CASE
     WHEN c.url IS NULL THEN 'withdrawn'
     WHEN EXISTS (SELECT 1 FROM release_rows WHERE release_rows.video_id = c.video_id)
         THEN 'released'
     WHEN EXISTS (SELECT 1 FROM rejections WHERE rejections.candidate_id = c.candidate_id
-        AND (label IS NULL OR label = :label)) THEN 'rejected'
+        AND (label IS NULL OR label IN ({_CALLED}))) THEN 'rejected'
     WHEN verdicts.yes THEN 'verified'
     WHEN verdicts.no THEN 'rejected'
     WHEN EXISTS (SELECT 1 FROM clips JOIN media USING (clip_id)
@@ -67,19 +70,19 @@ _STATE = """CASE
     WHEN EXISTS (SELECT 1 FROM clips WHERE clips.video_id = c.video_id) THEN 'listed'
     WHEN c.gone_at IS NOT NULL THEN 'gone'
     ELSE 'open' END"""
-_OF_CLASS = """wanted AS MATERIALIZED (
+_OF_CLASS = f"""wanted AS MATERIALIZED (
     SELECT candidate_id, sum(queries) AS queries, min(best_rank) AS best_rank FROM (
         SELECT candidate_id, count(DISTINCT searches.query_id) AS queries, min(rank) AS best_rank
         FROM query_classes CROSS JOIN searches USING (query_id) CROSS JOIN finds USING (search_id)
         WHERE query_classes.label = :label GROUP BY candidate_id
         UNION ALL
-        SELECT candidate_id, 0, 0 FROM manual_finds WHERE label IN (SELECT :label
-            UNION ALL SELECT other FROM class_names WHERE vocabulary = 'alias' AND name = :label))
+        SELECT candidate_id, 0, 0 FROM manual_finds WHERE label IN ({_CALLED}))
     GROUP BY candidate_id)"""
 _LABELS = """(SELECT group_concat(label, '; ') FROM (
     SELECT label FROM finds CROSS JOIN searches USING (search_id)
         CROSS JOIN query_classes USING (query_id) WHERE finds.candidate_id = c.candidate_id
-    UNION SELECT label FROM manual_finds WHERE manual_finds.candidate_id = c.candidate_id
+    UNION SELECT coalesce((SELECT name FROM class_names WHERE vocabulary = 'alias'
+        AND other = label), label) FROM manual_finds WHERE manual_finds.candidate_id = c.candidate_id
         AND label IS NOT NULL ORDER BY label))"""
 
 
@@ -245,6 +248,7 @@ def fetch_list(
     """
     from mimecurate.schemas.times import format_seconds
 
+    now_called = class_of_alias(db)
     for row in list_candidates(db, label=label, states=states, limit=limit):
         labels = str(row["labels"] or "")
         wanted = label or ("" if ";" in labels else labels)
@@ -252,13 +256,19 @@ def fetch_list(
             continue
         url, video_id = str(row["url"]), str(row["video_id"])
         spans = db.execute(
-            "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + ?1), label FROM manual_finds "
-            "JOIN candidates USING (candidate_id) WHERE video_id = ?2 AND start_ms IS NOT NULL "
-            "AND (?3 IS NULL OR label IS NULL OR label = ?3)",
-            [MANUAL_CLIP_MS, video_id, label],
+            "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + :length), label FROM manual_finds "
+            "JOIN candidates USING (candidate_id) WHERE video_id = :video_id AND start_ms IS NOT NULL "
+            f"AND (:label IS NULL OR label IS NULL OR label IN ({_CALLED}))",
+            {"length": MANUAL_CLIP_MS, "video_id": video_id, "label": label},
         ).fetchall()
         for start, end, said in spans:
-            yield url, format_seconds(start), format_seconds(end), said or wanted, video_id
+            yield (
+                url,
+                format_seconds(start),
+                format_seconds(end),
+                now_called.get(said, said) or wanted,
+                video_id,
+            )
         if not spans:
             yield url, "", "", wanted, video_id
 

@@ -8,11 +8,13 @@ for such a class and none accepted.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mimecurate.curation.classes import class_of_alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -230,11 +232,13 @@ def posterior(yes: float, no: float, *quantiles: float) -> tuple[float, ...]:
 def clips_per_class(db: Database) -> dict[str, int]:
     """Count the good clips of each class: accepted, or in a release."""
     rows = db.execute(
-        "SELECT label, count(*) FROM (SELECT clip_id, coalesce(v.label, clips.label) AS label "
+        "SELECT clip_id, coalesce(v.label, clips.label) AS label "
         "FROM clip_verdicts AS v JOIN clips USING (clip_id) WHERE verdict = 'yes' "
-        "UNION SELECT clip_id, label FROM release_rows) WHERE label IS NOT NULL GROUP BY label"
+        "UNION SELECT clip_id, label FROM release_rows"
     )
-    return dict(rows.fetchall())
+    now_called = class_of_alias(db)
+    clips = {(clip_id, now_called.get(label, label)) for clip_id, label in rows if label}
+    return dict(Counter(label for _, label in clips))
 
 
 def _fetched(db: Database, query_of: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
@@ -257,7 +261,11 @@ def _judged(db: Database, query_of: Mapping[int, int]) -> tuple[Judged, ...]:
         "FROM rejections CROSS JOIN finds USING (candidate_id)"
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    return tuple(Judged(query_of[row[1]], *row) for row in rows)
+    now_called = class_of_alias(db)
+    return tuple(
+        Judged(query_of[row[1]], *row[:4], *(now_called.get(name, name) for name in row[4:]))
+        for row in rows
+    )
 
 
 def _keys(facts: QueryFacts, by: By) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,10 @@ from discovering import QUERIES, api, judge, video_ids, want
 from release_lists import CLIPS, know, release
 
 from mimecurate.commands.root import cli
+from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.discover import discover
 from mimecurate.curation.discover_candidates import list_candidates
+from mimecurate.curation.discover_economics import clips_per_class, economics, read_ledger
 from mimecurate.curation.discover_record import record_page, store_queries
 from mimecurate.curation.discover_refresh import count_due, delete_due, refresh
 from mimecurate.curation.discover_sources import Found, Page
@@ -263,3 +266,57 @@ def test_a_takedown_takes_what_is_known_of_the_candidate_for_good(
         record_page(space.db, query_id, Source(), page=2, first_rank=2, answer=later)  # type: ignore[arg-type]
         rows = space.db.execute("SELECT count(title), count(url) FROM candidates").fetchone()
         assert rows == (0, 0)
+
+
+def test_a_class_that_was_renamed_keeps_what_was_said_of_its_candidates(space: Workspace) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("bowling")])
+    unwanted, shown, accepted, *_ = video_ids(space.db, QUERIES[0].text)
+    run(space, "discover", "reject", unwanted, "--class", "archery", "--why", "a real bow")
+    link = f"https://youtu.be/{shown}"
+    run(space, "discover", "add", link, "--at", "3:12", "--class", "archery")
+    judge(space.db, accepted, "yes", "archery", decided="archery")
+    before = {row.key: row for row in economics(read_ledger(space.db), "class")}["archery"]
+    run(space, "classes", "rename", "archery", "shooting a bow")
+
+    rows = {row.key: row for row in economics(read_ledger(space.db), "class")}
+    assert rows["shooting a bow"] == replace(before, key="shooting a bow")
+    assert (before.yes, before.no) == (1, 1)
+    for name in ("shooting a bow", "archery"):
+        listed = run(space, "discover", "list", "--class", name, "--json")
+        found = {c["video_id"] for c in json.loads(listed)}
+        assert shown in found
+        assert unwanted not in found
+        exported = run(space, "discover", "export", "--class", name)
+        assert f"v={shown},192,202,shooting a bow,{shown}\n" in exported
+    assert f"v={shown},192,202,shooting a bow,{shown}\n" in run(space, "discover", "export")
+    run(space, "discover", "list", "--class", "shotting a bow", status=1)
+
+
+def test_queries_of_a_renamed_class_are_for_what_it_is_called_now(space: Workspace) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("bowling")])
+    run(space, "classes", "rename", "archery", "shooting a bow")
+    store_queries(space.db, QUERIES)
+    labels = {label for (label,) in space.db.execute("SELECT label FROM query_classes")}
+    assert labels == {"shooting a bow", "bowling"}
+
+
+def test_clips_and_verdicts_by_the_old_name_count_for_a_renamed_class(space: Workspace) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("drinking")])
+    video_id = video_ids(space.db, QUERIES[0].text)[0]
+    clip_id = want(space.db, video_id, "archery")
+    with space.db.atomic():
+        space.db.execute(
+            "INSERT INTO annotations (clip_id, annotator, round, at, skipped, verdict, label, "
+            "screen, origin) VALUES (?, 'ann', 'r', ?, 0, 'yes', 'archery', 's', 'o')",
+            [clip_id, now()],
+        )
+    release(space.db, "m@1.0.0")
+    assert clips_per_class(space.db)["archery"] == 2
+    run(space, "classes", "rename", "archery", "shooting a bow")
+    have = clips_per_class(space.db)
+    assert (have.get("archery"), have["shooting a bow"]) == (None, 2)
+    rows = {row.key: row for row in economics(read_ledger(space.db), "class")}
+    assert (rows["shooting a bow"].yes, rows["shooting a bow"].no) == (1, 0)

@@ -30,6 +30,8 @@ _STATES = (
     "withdrawn",
 )
 _SHOWN_TITLE = 80
+MOST_ROWS = 1_000_000_000
+"""That a limit may ask for; SQLite takes no number beyond 64 bits."""
 
 state_option = click.option(
     "--state",
@@ -48,7 +50,9 @@ who_option = click.option(
 @class_option
 @state_option
 @click.option("--all", "show_all", is_flag=True, help="Also released, rejected and all others.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N")
+@click.option(
+    "--limit", type=click.IntRange(1, MOST_ROWS), default=50, show_default=True, metavar="N"
+)
 @workspace_option
 @json_option
 def list_(
@@ -72,6 +76,7 @@ def list_(
 
     wanted = () if show_all else states or ("open",)
     with open_workspace(workspace, read_only=True) as space:
+        label = wanted_class(space.db, label)
         found = list(list_candidates(space.db, label=label, states=wanted, limit=limit))
     if as_json:
         print_json(found)
@@ -202,7 +207,7 @@ def reject(
 @click.command("export")
 @class_option
 @state_option
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At the most.")
+@click.option("--limit", type=click.IntRange(1, MOST_ROWS), metavar="N", help="At the most.")
 @workspace_option
 def export(label: str | None, states: tuple[Any, ...], limit: int | None, workspace: Path) -> None:
     """Write candidates as a list for `fetch --urls`, on stdout.
@@ -218,6 +223,7 @@ def export(label: str | None, states: tuple[Any, ...], limit: int | None, worksp
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
+        label = wanted_class(space.db, label)
         rows = list(fetch_list(space.db, label=label, states=states or ("open",), limit=limit))
     print_csv(("url", "start", "end", "label", "video_id"), rows)
     say(counted(len(rows), "entry"))
@@ -291,6 +297,12 @@ def known_class(db: Any, label: str | None) -> str | None:
     from mimecurate.curation.classes import find_class
 
     return find_class(db, label)
+
+
+def wanted_class(db: Any, label: str | None) -> str | None:
+    """Return a class as `known_class` does; one that only queries name will do as well."""
+    asked = db.execute("SELECT 1 FROM query_classes WHERE label = ? LIMIT 1", [label]).fetchone()
+    return label if asked is not None else known_class(db, label)
 
 
 def _show_refresh(report: RefreshReport, left: int, *, as_json: bool) -> None:
