@@ -34,10 +34,11 @@ _PROXY_NAMES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy
 def _clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Keep the machine's settings, proxies, tokens and home folder out of every test."""
+    """Keep the machine's settings, proxies, tokens, screen and home folder out of every test."""
     for name in list(os.environ):
         ours = name.startswith(("MIMECURATE_", "LABEL_STUDIO_")) and name != "MIMECURATE_REQUIRE"
-        if ours or name.lower() in _PROXY_NAMES or name.startswith("XDG_"):
+        screen = name in {"COLUMNS", "LINES"}
+        if ours or screen or name.lower() in _PROXY_NAMES or name.startswith("XDG_"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "home"
     home.mkdir(exist_ok=True)

@@ -163,7 +163,7 @@ def test_a_signal_ends_the_program_with_one_line(tmp_path: Path, number: int, st
     time.sleep(0.3)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == status
+    assert process.returncode == status, err
     assert "Traceback" not in err
     assert "what was finished is kept" in err
 

@@ -367,7 +367,9 @@ def test_the_watcher_passes_on_what_is_no_request() -> None:
         "the end",
     ]
     with watched("printf", r"%s\n%s\n%s\n%s", *words) as watcher:
-        out, _ = watcher.communicate(timeout=10)
+        assert watcher.stdout is not None
+        out = watcher.stdout.read()
+        assert watcher.wait(10) == 0
     assert out.decode().splitlines() == [words[0], words[2], words[3]]
 
 
