@@ -105,6 +105,20 @@ def test_decided_anew_with_a_reason(space: Workspace) -> None:
     ]
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "en_US.UTF-8"])
+def test_bytes_that_are_not_utf8_are_kept_as_replaced(space: Workspace, locale: str) -> None:
+    command = [sys.executable, "-m", "mimecurate", "annotate", "adjudicate", "--terminal"]
+    result = subprocess.run(
+        [*command, "-w", str(space.root), "--by", "Ada"],
+        input=b"\xffwcaf\xe9\n1",
+        capture_output=True,
+        env={**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0"},
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert [row[6] for row in _decided(space)] == ["caf\ufffd; took the answer of ann"]
+
+
 def test_back_takes_back_as_often_as_pressed(space: Workspace) -> None:
     decided, shown = _press(space, "b1sbb2q")
     assert [(row[0], row[1]) for row in decided] == [(VERDICT.clip_id, "no")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -85,6 +86,8 @@ def adjudicate_in_terminal(
     Returns:
         How many decisions were made.
     """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a database takes no byte that is not UTF-8
     classes = {normal_class_name(n): n for (n,) in space.db.execute("SELECT name FROM classes")}
     session = _Session(space, by, anonymous, sheet_in_terminal, classes)
     place = 0
