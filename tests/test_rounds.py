@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from round_workspace import clip_name, decide, make_workspace
@@ -23,6 +24,7 @@ from mimecurate.annotation.rounds import (
     store_round,
 )
 from mimecurate.annotation.screen import ScreenClass, build_screen
+from mimecurate.commands.root import cli
 from mimecurate.curation.samples import VideoSpec
 from mimecurate.errors import InvalidInputError, MimecurateError
 from mimecurate.evaluation.predictions import Predictions
@@ -224,6 +226,16 @@ def test_plan_without_clips(workspace: Workspace) -> None:
     decide(workspace, range(10))
     with pytest.raises(MimecurateError, match="no clip to label"):
         plan_push(workspace.db, PushOptions())
+
+
+@pytest.mark.parametrize("option", ["--label", "--split", "--video"])
+def test_an_argument_that_is_not_utf8_is_named_in_one_line(
+    workspace: Workspace, option: str
+) -> None:
+    arguments = ["annotate", "push", "-w", str(workspace.root), "--dry-run", option, "a\udcff"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: 'a\\udcff' is not UTF-8; give it as UTF-8\n"
 
 
 def test_plan_writes_nothing(workspace: Workspace) -> None:

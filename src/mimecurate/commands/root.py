@@ -40,7 +40,7 @@ class Commands(LazyGroup):
             logging.getLogger("mimecurate").debug("failed", exc_info=True)
             raise click.ClickException(str(error)) from error
         except Exception as error:
-            if (trouble := _database_trouble(error)) is None:
+            if (trouble := _database_trouble(error) or _not_utf8(error)) is None:
                 raise
             raise click.ClickException(trouble) from error
 
@@ -52,6 +52,13 @@ def _database_trouble(error: Exception) -> str | None:
     if not isinstance(error, OperationalError):
         return None
     return f"mimecurate.db: {error}; what was finished is kept: mend that and run again"
+
+
+def _not_utf8(error: Exception) -> str | None:
+    """Say which text can't be kept, if that was it: an argument's byte that is not UTF-8."""
+    if not isinstance(error, UnicodeEncodeError) or error.reason != "surrogates not allowed":
+        return None
+    return f"{error.object[:100]!r} is not UTF-8; give it as UTF-8"
 
 
 @click.group(
