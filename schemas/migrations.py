@@ -5,7 +5,8 @@ that it was applied. A migration that has been released is never edited: add ano
 
 All tables are STRICT. Times are UTC in ISO 8601, intervals are integer milliseconds. Tables that
 hold history (`attempts`, `annotations`, `decisions`, `withdrawals`, `link_checks`) only grow, and
-releases are frozen: triggers refuse to change or delete their rows.
+releases are frozen: triggers refuse to change or delete their rows. `migrations_rounds` and
+`migrations_discovery` go on from here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 migrations = Migrations("mimecurate")
 
 
-def _execute(db: Database, *statements: str) -> None:
+def execute(db: Database, *statements: str) -> None:
     """Run statements one by one: `executescript` would end the migration's transaction."""
     for statement in statements:
         db.execute(statement)
@@ -58,7 +59,7 @@ def frozen(table: str, *key: str) -> tuple[str, ...]:
 @migrations()
 def m001_clips(db: Database) -> None:
     """Videos, the clips wanted of them, the media we have, and every attempt to get it."""
-    _execute(
+    execute(
         db,
         """CREATE TABLE classes (
             name TEXT PRIMARY KEY,
@@ -170,7 +171,7 @@ def m002_annotations(db: Database) -> None:
     trim = """start_ms INTEGER CHECK (start_ms >= 0),
             end_ms INTEGER CHECK (end_ms > start_ms),
             CHECK ((start_ms IS NULL) = (end_ms IS NULL))"""
-    _execute(
+    execute(
         db,
         f"""CREATE TABLE annotations (
             annotation_id INTEGER PRIMARY KEY,
@@ -226,7 +227,7 @@ def m003_releases(db: Database) -> None:
     the release still lists its hash, so its digest still verifies. `purges` lists media files of
     withdrawn clips that are still to be deleted.
     """
-    _execute(
+    execute(
         db,
         """CREATE TABLE releases (
             release_id INTEGER PRIMARY KEY,
@@ -332,7 +333,7 @@ def m004_link_checks(db: Database) -> None:
     `link_evidence` adds what attempts to fetch met. What keeps us out (rate limits, bot checks) is
     `blocked_us`, and says nothing of the video.
     """
-    _execute(
+    execute(
         db,
         """CREATE TABLE link_checks (
             check_id INTEGER PRIMARY KEY,
@@ -357,105 +358,4 @@ def m004_link_checks(db: Database) -> None:
                     WHEN reason IN ('rate_limited', 'login_required') THEN 'blocked_us'
                     ELSE 'unknown' END,
                 reason, message FROM attempts""",
-    )
-
-
-@migrations()
-def m005_rounds(db: Database) -> None:
-    """Rounds of annotation: the projects on a server that make a round, and the tasks in them.
-
-    A round has one project, or one per annotator where nobody may see another's answer. The round's
-    `mark` stands in each project's description, so that an id that a server gave to something else
-    is noticed. What people said is in `annotations`. What was last seen on the server is in `tasks`
-    and `drafts`, in `refusals` (answers that can't be taken over, and with annotation 0 tasks that
-    aren't ours) and in `deletions` (annotations that are no longer there; what they say stands).
-    """
-    _execute(
-        db,
-        """CREATE TABLE screens (
-            screen TEXT PRIMARY KEY,
-            config TEXT NOT NULL,
-            made_at TEXT NOT NULL
-        ) STRICT""",
-        *frozen("screens", "screen"),
-        """CREATE TABLE rounds (
-            round TEXT PRIMARY KEY,
-            kind TEXT NOT NULL CHECK (kind IN ('annotation', 'adjudication')),
-            mark TEXT NOT NULL UNIQUE,
-            overlap INTEGER NOT NULL DEFAULT 1 CHECK (overlap >= 1),
-            predictions TEXT,
-            made_at TEXT NOT NULL
-        ) STRICT""",
-        """CREATE TABLE projects (
-            project_key INTEGER PRIMARY KEY,
-            round TEXT NOT NULL REFERENCES rounds,
-            server TEXT NOT NULL,
-            project_id INTEGER NOT NULL,
-            annotator TEXT,
-            title TEXT NOT NULL,
-            screen TEXT NOT NULL REFERENCES screens,
-            made_at TEXT NOT NULL,
-            pulled_until TEXT,
-            settled_until TEXT,
-            marked_until TEXT,
-            marked_at TEXT,
-            pulled_at TEXT,
-            gone_at TEXT,
-            tasks_there INTEGER,
-            UNIQUE (server, project_id, round)
-        ) STRICT""",
-        "CREATE UNIQUE INDEX projects_of_a_round ON projects (round, server, "
-        "coalesce(annotator, '')) WHERE gone_at IS NULL",
-        """CREATE TABLE tasks (
-            project_key INTEGER NOT NULL REFERENCES projects (project_key),
-            clip_id TEXT NOT NULL REFERENCES clips,
-            task_id INTEGER,
-            pushed_at TEXT NOT NULL,
-            fps REAL NOT NULL,
-            predicted_label TEXT,
-            gold_decision INTEGER REFERENCES decisions,
-            drafts INTEGER NOT NULL DEFAULT 0,
-            answers INTEGER NOT NULL DEFAULT 0,
-            skips INTEGER NOT NULL DEFAULT 0,
-            changed_at TEXT,
-            gone_at TEXT,
-            PRIMARY KEY (project_key, clip_id)
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX tasks_clip ON tasks (clip_id)",
-        "CREATE INDEX tasks_on_server ON tasks (project_key, task_id)",
-        "CREATE INDEX annotations_round ON annotations (round, clip_id)",
-        """CREATE TABLE drafts (
-            project_key INTEGER NOT NULL,
-            clip_id TEXT NOT NULL,
-            annotator TEXT NOT NULL,
-            PRIMARY KEY (project_key, clip_id, annotator),
-            FOREIGN KEY (project_key, clip_id) REFERENCES tasks
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE refusals (
-            project_key INTEGER NOT NULL REFERENCES projects (project_key),
-            task_id INTEGER NOT NULL,
-            server_annotation_id INTEGER NOT NULL,
-            clip_id TEXT,
-            annotator TEXT,
-            why TEXT NOT NULL,
-            seen_at TEXT NOT NULL,
-            PRIMARY KEY (project_key, task_id, server_annotation_id)
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE deletions (
-            annotation_id INTEGER PRIMARY KEY REFERENCES annotations,
-            noticed_at TEXT NOT NULL
-        ) STRICT""",
-        """CREATE TABLE retractions (
-            decision_id INTEGER PRIMARY KEY REFERENCES decisions,
-            retracted_by TEXT NOT NULL,
-            retracted_at TEXT NOT NULL,
-            why TEXT NOT NULL DEFAULT ''
-        ) STRICT""",
-        *frozen("retractions", "decision_id"),
-        "DROP VIEW current_decisions",
-        """CREATE VIEW current_decisions AS
-            SELECT * FROM decisions WHERE decision_id = (
-                SELECT max(decision_id) FROM decisions AS every
-                WHERE every.clip_id = decisions.clip_id AND NOT EXISTS (
-                    SELECT 1 FROM retractions WHERE decision_id = every.decision_id))""",
     )

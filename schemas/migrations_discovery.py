@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mimecurate.schemas.migrations import _execute, frozen, migrations
+from mimecurate.schemas.migrations import execute, frozen
+from mimecurate.schemas.migrations_rounds import migrations
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -23,7 +24,7 @@ def m006_discovery(db: Database) -> None:
     deleted by `refresh_by`; `gone_at` is when it no longer knew the video. A candidate whose clip
     is withdrawn loses its link and metadata, and gets none again.
     """
-    _execute(
+    execute(
         db,
         """CREATE TABLE queries (
             query_id INTEGER PRIMARY KEY,
@@ -156,7 +157,7 @@ def _withdrawn_with_their_clips() -> tuple[str, ...]:
 @migrations()
 def m007_class_maps(db: Database) -> None:
     """The list of classes as it was after each change; a release keeps the one it was made with."""
-    _execute(
+    execute(
         db,
         "ALTER TABLE classes ADD COLUMN superclass TEXT",
         """CREATE TABLE class_names (
