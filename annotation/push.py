@@ -81,6 +81,17 @@ class PushPlan:
         """How many tasks there are in the end."""
         return len(self.annotators) * (len(self.clips.asked) + len(self.clips.gold))
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know of the plan."""
+        clips = len(self.clips.asked) + len(self.clips.gold)
+        if self.prefill is None or len(self.prefill.labels) == clips:
+            return []
+        return [
+            f"{self.prefill.version} pre-fills {len(self.prefill.labels):,} of {clips:,} clips: it "
+            "lacks the others, or has no single first class for them that the screen offers"
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
@@ -176,6 +187,7 @@ def push(
             predictions=prefilled,
         )
         warnings = dict.fromkeys(_without_account(connection, plan.annotators))
+        warnings |= dict.fromkeys(plan.remarks)
         problems: dict[str, str] = {}
         done = []
         for annotator in plan.annotators:

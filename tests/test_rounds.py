@@ -238,6 +238,20 @@ def test_an_argument_that_is_not_utf8_is_named_in_one_line(
     assert result.stderr == "Error: 'a\\udcff' is not UTF-8; give it as UTF-8\n"
 
 
+@pytest.mark.parametrize(
+    ("clips", "score", "says"),
+    [((4, 5), 1.0, "2 of 6 clips"), ((4, 5), np.nan, "0 of 6 clips"), ((0,), 1.0, "0 of 6 clips")],
+)
+def test_predictions_that_pre_fill_little_are_said(
+    workspace: Workspace, tmp_path: Path, clips: tuple[int, ...], score: float, says: str
+) -> None:
+    file = tmp_path / "model.csv"
+    rows = [f"{clip_name(number)},{score},{0 * score}" for number in clips]
+    file.write_text("\n".join(["clip_id,archery,bowling", *rows]), "utf-8")
+    [remark] = plan_push(workspace.db, PushOptions(predictions=file)).remarks
+    assert f" pre-fills {says}: " in remark
+
+
 def test_plan_writes_nothing(workspace: Workspace) -> None:
     before = workspace.db.execute("SELECT total_changes()").fetchone()
     plan = plan_push(workspace.db, PushOptions(annotators=("a@x.org", "b@x.org")))

@@ -179,6 +179,8 @@ def _show_plan(plan: PushPlan, refused: list[RefusedClip], *, as_json: bool) -> 
         ["what", "number"],
         [[what, f"{number:,}"] for what, number in (numbers | {"refused": len(refused)}).items()],
     )
+    for line in plan.remarks:
+        say(line)
     say("nothing was sent (--dry-run)")
 
 
