@@ -82,7 +82,8 @@ _LABELS = """(SELECT group_concat(label, '; ') FROM (
     SELECT label FROM finds CROSS JOIN searches USING (search_id)
         CROSS JOIN query_classes USING (query_id) WHERE finds.candidate_id = c.candidate_id
     UNION SELECT coalesce((SELECT name FROM class_names WHERE vocabulary = 'alias'
-        AND other = label), label) FROM manual_finds WHERE manual_finds.candidate_id = c.candidate_id
+        AND other = label), label) FROM manual_finds
+        WHERE manual_finds.candidate_id = c.candidate_id
         AND label IS NOT NULL ORDER BY label))"""
 
 
@@ -256,8 +257,9 @@ def fetch_list(
             continue
         url, video_id = str(row["url"]), str(row["video_id"])
         spans = db.execute(
-            "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + :length), label FROM manual_finds "
-            "JOIN candidates USING (candidate_id) WHERE video_id = :video_id AND start_ms IS NOT NULL "
+            "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + :length), label "
+            "FROM manual_finds JOIN candidates USING (candidate_id) "
+            "WHERE video_id = :video_id AND start_ms IS NOT NULL "
             f"AND (:label IS NULL OR label IS NULL OR label IN ({_CALLED}))",
             {"length": MANUAL_CLIP_MS, "video_id": video_id, "label": label},
         ).fetchall()

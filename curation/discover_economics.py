@@ -51,6 +51,8 @@ class Judged(NamedTuple):
     """The class that was accepted."""
     wanted: str | None
     """The class that it was looked at for."""
+    source: str = ""
+    """Where the query found the video."""
 
 
 @dataclass
@@ -67,6 +69,8 @@ class QueryFacts:
     new: int = 0
     stale: int = 0
     """How many of the last answers in a row were pages without anything new."""
+    by_source: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """``searches``, ``found`` and ``new`` of each source."""
     ended: dict[str, bool] = field(default_factory=dict)
     """By source: whether it has nothing more to give."""
 
@@ -81,8 +85,8 @@ class Ledger:
     """Everything that the tables are made of, read once."""
 
     queries: Mapping[int, QueryFacts]
-    fetched: tuple[tuple[int, int], ...]
-    """Query and candidate, of candidates with media here."""
+    fetched: tuple[tuple[int, int, str], ...]
+    """Query, candidate and source, of candidates with media here."""
     judged: tuple[Judged, ...]
     """By search and rank: in the order in which they were found."""
 
@@ -120,24 +124,27 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
     for query_id, *use in db.execute("SELECT query_id, label, template, phrase FROM query_classes"):
         queries[query_id].uses.append(Use(*use))
     query_of: dict[int, int] = {}
+    source_of: dict[int, str] = {}
     for search_id, query_id, source, found, new, is_last, reason in db.execute(
         "SELECT search_id, query_id, source, found, new, next_page IS NULL, reason FROM searches "
         "ORDER BY search_id"
     ):
-        query_of[search_id] = query_id
+        query_of[search_id], source_of[search_id] = query_id, source
         facts = queries[query_id]
         facts.found += found
         facts.new += new
+        facts.by_source[source].update(found=found, new=new)
         facts.ended[source] = bool(is_last) and reason is None
         if reason is None:
             facts.stale = 0 if new else facts.stale + found
-    for query_id, spent in db.execute(
-        "SELECT query_id, count(*) FROM spendings WHERE kind = 'search' AND query_id IS NOT NULL "
-        "GROUP BY query_id"
+    for query_id, source, spent in db.execute(
+        "SELECT query_id, source, count(*) FROM spendings "
+        "WHERE kind = 'search' AND query_id IS NOT NULL GROUP BY query_id, source"
     ):
-        queries[query_id].searches = spent
-    fetched = _fetched(db, query_of) if with_fetched else ()
-    return Ledger(queries, fetched, _judged(db, query_of))
+        queries[query_id].searches += spent
+        queries[query_id].by_source[source]["searches"] = spent
+    fetched = _fetched(db, query_of, source_of) if with_fetched else ()
+    return Ledger(queries, fetched, _judged(db, query_of, source_of))
 
 
 def economics(ledger: Ledger, by: By) -> list[Row]:
@@ -156,12 +163,12 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
         for name in names:
             groups[name].add(query_id)
     fetched: dict[str, set[int]] = defaultdict(set)
-    for query_id, candidate_id in ledger.fetched:
-        for name in keys.get(query_id, ()):
+    for query_id, candidate_id, source in ledger.fetched:
+        for name in (source,) if by == "source" else keys.get(query_id, ()):
             fetched[name].add(candidate_id)
     verdicts: dict[str, dict[int, bool]] = defaultdict(dict)
     for one in ledger.judged:
-        for name in keys.get(one.query_id, ()):
+        for name in (one.source,) if by == "source" else keys.get(one.query_id, ()):
             labels = frozenset({name}) if by == "class" else ledger.queries[one.query_id].labels
             answer = is_yes(one, labels)
             if answer is not None:
@@ -171,7 +178,10 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
     for name in sorted(groups):
         members = [ledger.queries[query_id] for query_id in groups[name]]
         yes = sum(verdicts[name].values())
-        rows.append(_row(name, members, len(fetched[name]), yes, len(verdicts[name]) - yes))
+        spent, found, new = _counts(members, name if by == "source" else None)
+        each = yes / spent if spent and verdicts[name] else None
+        counts = (spent, found, new, len(fetched[name]), yes, len(verdicts[name]) - yes)
+        rows.append(Row(name, len(members), *counts, None, None, None, each))
     return _with_intervals(rows)
 
 
@@ -241,16 +251,20 @@ def clips_per_class(db: Database) -> dict[str, int]:
     return dict(Counter(label for _, label in clips))
 
 
-def _fetched(db: Database, query_of: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
+def _fetched(
+    db: Database, query_of: Mapping[int, int], source_of: Mapping[int, str]
+) -> tuple[tuple[int, int, str], ...]:
     rows = db.execute(
         "SELECT search_id, candidate_id FROM "
         "(SELECT DISTINCT video_id FROM media CROSS JOIN clips USING (clip_id)) "
         "CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id)"
     )
-    return tuple({(query_of[search_id], candidate_id) for search_id, candidate_id in rows})
+    return tuple({(query_of[s], candidate_id, source_of[s]) for s, candidate_id in rows})
 
 
-def _judged(db: Database, query_of: Mapping[int, int]) -> tuple[Judged, ...]:
+def _judged(
+    db: Database, query_of: Mapping[int, int], source_of: Mapping[int, str]
+) -> tuple[Judged, ...]:
     rows = db.execute(
         "WITH said AS MATERIALIZED (SELECT clips.video_id, verdict, "
         "coalesce(v.label, clips.label) AS label, clips.label AS wanted "
@@ -262,9 +276,15 @@ def _judged(db: Database, query_of: Mapping[int, int]) -> tuple[Judged, ...]:
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
     now_called = class_of_alias(db)
+
+    def called(label: str | None) -> str | None:
+        return label if label is None else now_called.get(label, label)
+
     return tuple(
-        Judged(query_of[row[1]], *row[:4], *(now_called.get(name, name) for name in row[4:]))
-        for row in rows
+        Judged(
+            query_of[s], candidate, s, rank, verdict, called(label), called(wanted), source_of[s]
+        )
+        for candidate, s, rank, verdict, label, wanted in rows
     )
 
 
@@ -274,17 +294,21 @@ def _keys(facts: QueryFacts, by: By) -> Iterable[str]:
     if by == "language":
         return (facts.language,)
     if by == "source":
-        return sorted(facts.ended)
+        return sorted(facts.by_source)
     if by == "class":
         return sorted(facts.labels)
     return sorted({getattr(use, by) for use in facts.uses if getattr(use, by)})
 
 
-def _row(name: str, members: list[QueryFacts], fetched: int, yes: int, no: int) -> Row:
-    searches = sum(facts.searches for facts in members)
-    found, new = (sum(getattr(facts, key) for facts in members) for key in ("found", "new"))
-    each = yes / searches if yes + no else None
-    return Row(name, len(members), searches, found, new, fetched, yes, no, None, None, None, each)
+def _counts(members: list[QueryFacts], source: str | None) -> tuple[int, int, int]:
+    """Sum searches, found and new, of one source or of all."""
+    if source is None:
+        each = [(f.searches, f.found, f.new) for f in members]
+    else:
+        counts = [f.by_source[source] for f in members]
+        each = [(c["searches"], c["found"], c["new"]) for c in counts]
+    spent, found, new = (sum(column) for column in zip(*each, strict=True))
+    return spent, found, new
 
 
 def _with_intervals(rows: list[Row]) -> list[Row]:

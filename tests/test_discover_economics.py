@@ -87,6 +87,24 @@ def test_counts_by_class_language_template_and_query(space: Workspace) -> None:
     assert sum(r.new for r in by["query"].values()) == space.db["candidates"].count
 
 
+def test_each_source_has_its_own_counts(space: Workspace) -> None:
+    class Elsewhere(Numbered):
+        name = "elsewhere"
+
+        def search(
+            self, query: Query, wanted: int, page: str | None, spend: Callable[[], None]
+        ) -> Page:
+            spend()
+            return Page((Found("elsewhere-0", "https://x.org/"),))
+
+    discover(space, [GOOD], Elsewhere(), per_query=5)
+    judge(space.db, "air-guitar-0", "yes", "playing guitar")
+    judge(space.db, "elsewhere-0", "no", "playing guitar")
+    rows = {r.key: r for r in economics(read_ledger(space.db), "source")}
+    counts = {k: (r.queries, r.searches, r.found, r.new, r.yes, r.no) for k, r in rows.items()}
+    assert counts == {"numbered": (3, 3, 180, 160, 1, 0), "elsewhere": (1, 1, 1, 1, 0, 1)}
+
+
 def test_fetched_candidates_are_counted_once(space: Workspace) -> None:
     clip_id = judge(space.db, "shared-1", "unsure", "archery")
     space.db.execute(
