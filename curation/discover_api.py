@@ -41,6 +41,7 @@ SEARCHES_PER_DAY = 100
 IDS_PER_CALL = 50
 REFRESH_DAYS = 30
 _MAX_ANSWER_BYTES = 8 << 20
+_MAX_MESSAGE_CHARACTERS = 2_000
 _LANGUAGES = {"zh": "zh-Hans"}  # as `relevanceLanguage` wants it
 _QUOTA = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded"}
@@ -264,7 +265,8 @@ def _error_words(document: dict[str, Any] | None) -> tuple[set[str], str]:
         for detail in (details if isinstance(details, list) else [])
         if isinstance(detail, dict)
     }
-    return reasons, re.sub(r"<[^>]*>", "", str(error.get("message") or ""))
+    words = str(error.get("message") or "")[:_MAX_MESSAGE_CHARACTERS]
+    return reasons, re.sub(r"<[^>]*>", "", words)
 
 
 def _items(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ The shipped words and templates are the project's own. No native speaker has rev
 from __future__ import annotations
 
 import csv
-import io
 import re
 from dataclasses import dataclass
 from importlib import resources
@@ -211,8 +210,7 @@ def read_queries(path: Path, text: str | None = None) -> list[Query]:
         InvalidInputError: every problem found, with its line.
     """
     text = read_text(path) if text is None else text
-    header = next(csv.reader(io.StringIO(text)), [])
-    if "query" in [cell.strip().lower() for cell in header]:
+    if "query" in _header(text):
         rows, problems = parse_table(text, ["query"], ["language", "class", "template", "phrase"])
     else:
         lines = enumerate(text.splitlines(), 1)
@@ -243,6 +241,15 @@ def query_rows(queries: Iterable[Query]) -> Iterator[tuple[str, str, str, str, s
 
 
 QUERY_COLUMNS = ("query", "language", "class", "template", "phrase")
+
+
+def _header(text: str) -> list[str]:
+    """Read the first line as the header of a table; a line that can't be one has no columns."""
+    first = text.splitlines()[:1]
+    try:
+        return [cell.strip().lower() for cell in next(csv.reader(first), [])]
+    except csv.Error:
+        return []
 
 
 def _table(path: Path | None, shipped: str) -> tuple[str, str]:

@@ -125,6 +125,20 @@ def test_what_is_refused(
     assert wrong not in refused.output
 
 
+def test_numbers_beyond_any_use_are_refused(tmp_path: Path, listed: Path) -> None:
+    huge = str(10**30)
+    for arguments in (
+        ["discover", "--queries", listed, "--older-than", huge, "--dry-run"],
+        ["discover", "--queries", listed, "--languages", ",", "--dry-run"],
+        ["discover", "list", "--limit", huge],
+        ["discover", "export", "--limit", huge],
+        ["discover", "next", "--thompson", "-1"],
+        ["classes", "list", "--version", huge],
+        ["classes", "diff", huge],
+    ):
+        assert run(tmp_path, *arguments).exit_code == 2, arguments
+
+
 def test_the_key_is_in_no_file_of_the_workspace(
     tmp_path: Path, listed: Path, server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch
 ) -> None:

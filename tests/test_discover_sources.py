@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from discovering import OPTIONS, api
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimecurate.curation.discover_api import YouTubeApi, read_key
+from mimecurate.curation.discover_api import YouTubeApi, _error_words, read_key
 from mimecurate.curation.discover_files import FileSearch
 from mimecurate.curation.discover_sources import Found, QuotaSpentError, clean_text
 from mimecurate.curation.discover_ytdlp import YtDlpSearch
@@ -124,6 +125,13 @@ def test_a_rate_limit_is_waited_out(server: LoopbackYouTube) -> None:
     server.faults = [(403, "rateLimitExceeded")]
     assert api(server).search(Query("x"), 5, None, nothing).found
     assert server.count("search") == 2
+
+
+def test_an_error_s_words_take_no_time_to_read() -> None:
+    begin_s = time.monotonic()
+    _, words = _error_words({"error": {"message": "<" * 200_000}})
+    assert time.monotonic() - begin_s < 1
+    assert len(words) <= 2_000
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,17 @@ def test_a_file_of_queries_is_read_in_either_form(tmp_path: Path) -> None:
     assert (second.label, second.text) == (None, "=1+1")
 
 
+def test_lines_that_are_no_csv_are_queries_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "q.txt"
+    path.write_bytes(b"mime a\rmime b\r")
+    assert [q.text for q in read_queries(path)] == ["mime a", "mime b"]
+    path.write_text('"unclosed\n' + "mime x\n" * 30_000)
+    assert [q.text for q in read_queries(path)] == ['"unclosed', "mime x"]
+    path.write_text("x" * 200_000 + "\nmime a\n")
+    with pytest.raises(InvalidInputError, match="over 200"):
+        read_queries(path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

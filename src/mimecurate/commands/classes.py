@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mimecurate.curation.classes import MapDiff
 
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_VERSION = click.IntRange(1, 1_000_000_000)
 
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would change; change nothing."
@@ -39,7 +40,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV that `classes load` reads.")
-@click.option("--version", type=int, metavar="N", help="As it was after change N.")
+@click.option("--version", type=_VERSION, metavar="N", help="As it was after change N.")
 @click.option("--release", "reference", metavar="NAME@VERSION", help="As a release was made with.")
 @workspace_option
 @json_option
@@ -208,8 +209,8 @@ def history(workspace: Path, as_json: bool) -> None:
 
 
 @command.command("diff")
-@click.argument("before", type=int, metavar="N")
-@click.argument("after", type=int, required=False, metavar="[M]")
+@click.argument("before", type=_VERSION, metavar="N")
+@click.argument("after", type=_VERSION, required=False, metavar="[M]")
 @workspace_option
 @json_option
 def diff(before: int, after: int | None, workspace: Path, as_json: bool) -> None:

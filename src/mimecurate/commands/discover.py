@@ -67,7 +67,7 @@ _SHOWN_JOBS = 20
 )
 @click.option(
     "--older-than",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 36_500),
     metavar="DAYS",
     help="Ask again what was last answered so many days ago.",
 )
@@ -204,6 +204,8 @@ def _in_languages(asked: list[Query], languages: str | None) -> list[Query]:
     if languages is None:
         return asked
     wanted = [part.strip() for part in languages.split(",") if part.strip()]
+    if not wanted:
+        raise click.UsageError("--languages names none; write it as en,fr")
     there = {query.language for query in asked}
     if unknown := [name for name in wanted if name not in there]:
         has = ", ".join(sorted(filter(None, there))) or "none"

@@ -83,7 +83,12 @@ def economics(by: Any, html: Path | None, target: int, workspace: Path, as_json:
 
 @click.command("next")
 @target_option
-@click.option("--thompson", type=int, metavar="SEED", help="Draw from the posteriors instead.")
+@click.option(
+    "--thompson",
+    type=click.IntRange(min=0),
+    metavar="SEED",
+    help="Draw from the posteriors instead.",
+)
 @click.option("--exhausted", "show_exhausted", is_flag=True, help="Show only exhausted queries.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N")
 @workspace_option
