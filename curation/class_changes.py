@@ -197,7 +197,7 @@ def _carry_out(db: Database, change: Change, who: str, reason: str) -> Effects:
     for old in change.dropped:
         targets = dict.fromkeys(_decided(db, old), old)
         effects.rejected += _decide(db, targets, "'no'", who, why)
-        effects.queries += _move_queries(db, old, ())
+        effects.queries += _count_queries(db, old)
     return effects
 
 
@@ -251,6 +251,14 @@ def _move_queries(db: Database, old: str, new: Sequence[str]) -> int:
     if old in new:
         return 0
     return int(db.execute("DELETE FROM query_classes WHERE label = ?", [old]).rowcount)
+
+
+def _count_queries(db: Database, label: str) -> int:
+    """Count the queries for a class, which stay as they are so that what they cost is known."""
+    row = db.execute(
+        "SELECT count(DISTINCT query_id) FROM query_classes WHERE label = ?", [label]
+    ).fetchone()
+    return int(row[0])
 
 
 def _count_released(db: Database, label: str) -> int:

@@ -250,9 +250,14 @@ def fetch_list(
     from mimecurate.schemas.times import format_seconds
 
     now_called = class_of_alias(db)
+    classes = {name for (name,) in db.execute("SELECT name FROM classes")}
+
+    def is_wanted(name: str) -> bool:
+        return not classes or name in classes
+
     for row in list_candidates(db, label=label, states=states, limit=limit):
-        labels = str(row["labels"] or "")
-        wanted = label or ("" if ";" in labels else labels)
+        labels = [name for name in str(row["labels"] or "").split("; ") if is_wanted(name)]
+        wanted = label or (labels[0] if len(labels) == 1 else "")
         if row["url"] is None:
             continue
         url, video_id = str(row["url"]), str(row["video_id"])

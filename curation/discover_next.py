@@ -26,7 +26,7 @@ from mimecurate.curation.discover_economics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from sqlite_utils import Database
@@ -73,15 +73,23 @@ class NextQuery:
 
 
 def rank_queries(
-    db: Database, *, target: int = TARGET, seed: int | None = None, ledger: Ledger | None = None
+    db: Database,
+    *,
+    target: int = TARGET,
+    seed: int | None = None,
+    ledger: Ledger | None = None,
+    among: Collection[int] | None = None,
 ) -> list[NextQuery]:
     """Rank the queries that have something left to ask.
+
+    A class that the workspace's list does not have, such as one that was dropped, needs nothing.
 
     Args:
         db: the workspace's database.
         target: good clips wanted of each class.
         seed: draw from the posteriors with this seed; None: take their `OPTIMISM` quantile.
         ledger: what `read_ledger` gives, where that was read already.
+        among: only these rows of queries; None: all whose answers did not come to an end.
 
     Returns:
         Best first; those that are exhausted, or whose classes have enough, last.
@@ -90,7 +98,12 @@ def rank_queries(
 
     ledger = ledger or read_ledger(db, with_fetched=False)
     have = clips_per_class(db)
-    facts = [f for f in ledger.queries.values() if not any(f.ended.values())]
+    wanted = frozenset(name for (name,) in db.execute("SELECT name FROM classes"))
+    facts = [
+        f
+        for f in ledger.queries.values()
+        if (not any(f.ended.values()) if among is None else f.query_id in among)
+    ]
     if not facts:
         return []
     verdicts = last_verdicts(ledger)
@@ -102,7 +115,7 @@ def rank_queries(
     mean, low, high = a / (a + b), betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
     chosen = betaincinv(a, b, OPTIMISM) if seed is None else np.random.default_rng(seed).beta(a, b)
     news = _new_per_search(ledger, facts)
-    needs = [_need(f, have, target) for f in facts]
+    needs = [_need(f, have, target, wanted) for f in facts]
     ranked = [
         NextQuery(
             f.query_id,
@@ -127,9 +140,10 @@ def rank_queries(
 
 def best_first(db: Database, jobs: Sequence[SearchJob], *, target: int = TARGET) -> list[SearchJob]:
     """Order the jobs of a run by rank; exhausted queries and classes with enough are left out."""
+    asked = {job.query_id for job in jobs}
     place = {
         ranked.query_id: i
-        for i, ranked in enumerate(rank_queries(db, target=target))
+        for i, ranked in enumerate(rank_queries(db, target=target, among=asked))
         if not ranked.exhausted and ranked.need > 0
     }
     return sorted(
@@ -186,6 +200,8 @@ def _shrunk(part: float, whole: float, towards: float) -> float:
     return (part + _SHRINK_ANSWERS * towards) / (whole + _SHRINK_ANSWERS)
 
 
-def _need(facts: QueryFacts, have: Mapping[str, int], target: int) -> int:
-    labels = facts.labels
-    return max((max(0, target - have.get(label, 0)) for label in labels), default=1)
+def _need(facts: QueryFacts, have: Mapping[str, int], target: int, wanted: Collection[str]) -> int:
+    if not facts.labels:
+        return 1
+    labels = [label for label in facts.labels if not wanted or label in wanted]
+    return max((max(0, target - have.get(label, 0)) for label in labels), default=0)

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from mimecurate.commands.root import cli
+from mimecurate.curation.class_changes import apply_change, drop
+from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.discover import discover
+from mimecurate.curation.discover_candidates import fetch_list
 from mimecurate.curation.discover_economics import (
     economics,
     exhausted,
@@ -22,13 +25,16 @@ from mimecurate.curation.discover_economics import (
     read_ledger,
 )
 from mimecurate.curation.discover_next import best_first, rank_queries
+from mimecurate.curation.discover_record import store_queries
 from mimecurate.curation.discover_sources import Found, Page
 from mimecurate.curation.query_sets import Query
 from mimecurate.curation.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from mimecurate.curation.discover import SearchJob
 
 GOOD = Query("air guitar", "en", "playing guitar", "imaginary", "guitar")
 POOR = Query("mime guitar", "en", "playing guitar", "miming", "guitar")
@@ -205,6 +211,36 @@ def test_best_first_leaves_out_what_would_be_wasted(space: Workspace) -> None:
         on_page=lambda job, result: asked.append(job.query.text),
     )
     assert set(asked) == {FRESH.text, GOOD.text, OTHER.text}
+
+
+def test_best_first_asks_elsewhere_what_came_to_an_end_here(space: Workspace) -> None:
+    class Ends(Numbered):
+        name = "ends"
+
+        def search(
+            self, query: Query, wanted: int, page: str | None, spend: Callable[[], None]
+        ) -> Page:
+            spend()
+            return Page((Found(f"{query.text[:3]}-end", "https://x.org/"),))
+
+    def best(jobs: Sequence[SearchJob]) -> Sequence[SearchJob]:
+        return best_first(space.db, jobs)
+
+    discover(space, [FRESH, GOOD], Ends(), per_query=60)
+    report = discover(space, [FRESH, GOOD], Numbered(), per_query=120, order=best)
+    assert report.asked == 2
+
+
+def test_a_class_that_was_dropped_is_searched_no_more(space: Workspace) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("playing guitar")])
+    apply_change(space.db, drop(space.db, "archery"), who="ann", reason="too few")
+    store_queries(space.db, [OTHER, FRESH, GOOD])
+    need = {r.text: r.need for r in rank_queries(space.db)}
+    assert (need[OTHER.text], need[FRESH.text], need[GOOD.text]) == (0, 0, 15)
+    assert "archery" in {r.key for r in economics(read_ledger(space.db), "class")}
+    rows = fetch_list(space.db, label=None, states=(), limit=None)
+    assert {label for *_, label, _ in rows} == {"", "playing guitar"}
 
 
 def test_the_commands_show_the_same_as_json(space: Workspace, tmp_path: Path) -> None:
