@@ -19,6 +19,7 @@ from mimecurate.curation.classes import (
     list_problems,
     load_classes,
     merged,
+    record_found,
     record_map,
     save_classes,
 )
@@ -130,6 +131,10 @@ def split(db: Database, name: str, parts: Sequence[str], assigned: Mapping[str, 
     unknown = sorted(set(assigned.values()) - set(parts))
     if unknown:
         raise MimecurateError(f"clips are assigned to {unknown[0]!r}, which is no part")
+    there = {clip_id for (clip_id,) in db.execute("SELECT clip_id FROM clips")} if assigned else ()
+    if absent := sorted(set(assigned) - set(there)):
+        problems = [Problem(f"no clip {clip_id[:80]!r} is here") for clip_id in absent[:100]]
+        raise InvalidInputError("clips to assign", problems)
     empty = replace(entry, aliases=(), kinetics400=(), kinetics600=(), kinetics700=())
     new = [replace(empty, name=_checked(part)) for part in parts]
     after = [e for e in entries.values() if e.name != name] + new
@@ -168,8 +173,7 @@ def apply_change(
     diff = diff_classes(before, change.after)
     version = None
     with _transaction(db, dry_run=dry_run):
-        if not db.execute("SELECT 1 FROM class_maps LIMIT 1").fetchone() and before:
-            record_map(db, "as it was found", who=who, reason="", effects={})
+        record_found(db, who=who)
         save_classes(db, change.after)
         effects = _carry_out(db, change, who, reason)
         version = record_map(db, change.what, who=who, reason=reason, effects=asdict(effects))
@@ -291,6 +295,8 @@ def _need(entries: Mapping[str, ClassEntry], name: str) -> ClassEntry:
 
 
 def _checked(name: str) -> str:
+    if "|" in name:
+        raise MimecurateError(f"class {name[:60]!r}: '|' stands between names in a class list")
     try:
         return check_class_name(name)
     except ValueError as error:

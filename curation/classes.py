@@ -312,11 +312,23 @@ def record_map(db: Database, change: str, *, who: str, reason: str, effects: obj
             who,
             change,
             reason,
-            json.dumps(as_document(load_classes(db)), ensure_ascii=False),
+            _as_json(load_classes(db)),
             json.dumps(effects, ensure_ascii=False),
         ],
     )
     return int(cursor.lastrowid or 0)
+
+
+def record_found(db: Database, *, who: str) -> None:
+    """Keep a list that came about otherwise than by a recorded change; within a transaction."""
+    row = db.execute("SELECT map FROM class_maps ORDER BY version DESC LIMIT 1").fetchone()
+    entries = load_classes(db)
+    if entries if row is None else json.loads(row[0]) != json.loads(_as_json(entries)):
+        record_map(db, "as it was found", who=who, reason="", effects={})
+
+
+def _as_json(entries: Iterable[ClassEntry]) -> str:
+    return json.dumps(as_document(entries), ensure_ascii=False)
 
 
 def diff_classes(before: Iterable[ClassEntry], after: Iterable[ClassEntry]) -> MapDiff:

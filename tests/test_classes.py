@@ -202,7 +202,7 @@ def test_a_release_keeps_its_classes_and_its_list(space: Workspace) -> None:
     assert [e["name"] for e in listed] == [e.name for e in map_version(space.db, 2)]
     assert "no release" in run(space, "list", "--release", "x@1.0.0", status=1).lower()
     history = json.loads(run(space, "history", "--json"))
-    assert [h["releases"] for h in history] == ["", "m@1.0.0", ""]
+    assert [h["releases"] for h in history] == ["", "m@1.0.0", "", ""]
 
 
 def test_combine_makes_one_class_with_the_names_of_all(space: Workspace) -> None:
@@ -268,6 +268,28 @@ def test_drop_rejects_and_says_why(space: Workspace) -> None:
     assert "no class 'hurdling'" in run(space, "drop", "hurdling", "--reason", "x", status=1)
     changes = json.loads(run(space, "diff", "1", "2", "--json"))
     assert changes == {"added": [], "removed": ["hurdling"], "changed": []}
+
+
+def test_a_list_that_changed_otherwise_is_kept_before_the_next_change(
+    space: Workspace, tmp_path: Path
+) -> None:
+    run(space, "rename", "drinking", "sipping")
+    listed = tmp_path / "more.csv"
+    listed.write_text("name\njuggling\n")
+    CliRunner().invoke(cli, ["init", str(space.root), "--classes", str(listed)])
+    run(space, "drop", "hurdling", "--reason", "few")
+    told = [row["change"] for row in json.loads(run(space, "history", "--json"))]
+    assert told[0] == told[2] == "as it was found"
+    changes = json.loads(run(space, "diff", "3", "4", "--json"))
+    assert changes == {"added": [], "removed": ["hurdling"], "changed": []}
+
+
+def test_what_can_t_be_written_or_assigned_is_refused(space: Workspace, tmp_path: Path) -> None:
+    parts = tmp_path / "parts.csv"
+    parts.write_text("clip_id,class\nnobody,sipping\n")
+    into = ["--into", "sipping", "--into", "gulping", "--assign", str(parts)]
+    assert "no clip 'nobody' is here" in run(space, "split", "drinking", *into, status=1)
+    assert "stands between names" in run(space, "rename", "drinking", "a|b", status=1)
 
 
 def test_a_failed_change_changes_nothing(space: Workspace) -> None:
