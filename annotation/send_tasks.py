@@ -6,8 +6,8 @@ What is about to be sent is written to the database first, as a task without an 
 that tells the next run to wait until the server is at rest before it looks.
 
 Somebody else may write to the same project, from another copy of the workspace. The server's count
-shows it after each batch; then the tasks are looked up again, and of two for one clip the one that
-nobody answered is removed.
+shows it, after the first batch and at the end; then the tasks are looked up again, and of two for
+one clip the one that nobody answered is removed.
 """
 
 from __future__ import annotations
@@ -210,17 +210,18 @@ class _Run:
             Whether all arrived and nobody else wrote meanwhile; if not, it is time to look.
         """
         flight: tuple[list[NewTask], Future[list[int]]] | None = None
+        landed = 0
         with ThreadPoolExecutor(1) as pool:
             for some in _batches(clip_ids, self._batch_size):
                 batch = self._prepare(some)
-                if flight is not None and not self._land(*flight):
-                    return False
-                flight = None
-                if batch:
-                    task_rows.announce(self._db, self._project_key, batch)
-                    bodies = [task.body() for task in batch]
-                    flight = batch, pool.submit(self._store.send, bodies)
-            return self._land(*flight) if flight else self._store.count() == self._count
+                task_rows.announce(self._db, self._project_key, batch)
+                bodies = [task.body() for task in batch]
+                if flight is not None:
+                    if not self._land(*flight) or (landed == 0 and not self._is_alone()):
+                        return False
+                    landed += 1
+                flight = (batch, pool.submit(self._store.send, bodies)) if batch else None
+            return (flight is None or self._land(*flight)) and self._is_alone()
 
     def wait_until_quiet(self) -> None:
         """Wait until the server's count has stood still; of two runs, one goes on first."""
@@ -262,12 +263,17 @@ class _Run:
             self.trouble = error
             self._quiet_s = max(self._quiet_s, time.monotonic() - began)
             return False
-        if len(task_ids) == len(batch):
-            pairs = list(zip([task.clip_id for task in batch], task_ids, strict=True))
-            task_rows.set_ids(self._db, self._project_key, pairs)
-            self.there.update(pairs)
-            self._count += len(batch)
-            self._tell(self._settled + len(batch))
+        if len(task_ids) != len(batch):
+            return False
+        pairs = list(zip([task.clip_id for task in batch], task_ids, strict=True))
+        task_rows.set_ids(self._db, self._project_key, pairs)
+        self.there.update(pairs)
+        self._count += len(batch)
+        self._tell(self._settled + len(batch))
+        return True
+
+    def _is_alone(self) -> bool:
+        """Whether nobody else added or deleted tasks since the last look."""
         return self._store.count() == self._count
 
     def _tell(self, settled: int) -> None:

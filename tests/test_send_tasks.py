@@ -318,7 +318,7 @@ def test_forgets_what_never_arrived() -> None:
     db, server = make_database(), ModelServer(faults=iter(["", "crash"]))
     with pytest.raises(CrashError):
         send(db, server)
-    assert sum(task_id is None for task_id in rows(db).values()) == 5
+    assert sum(task_id is None for task_id in rows(db).values()) == 10
     send(db, server, CLIPS[:1])
     assert list(rows(db)) == CLIPS[:1]
 
