@@ -52,14 +52,14 @@ class FileSearch:
         spend()
         skip = int(page) if page else 0
         asked = _words(query.text).split()
-        hits = [found for found, text in self._entries if all(word in text for word in asked)]
+        hits = [f for f, text in self._entries if asked and all(word in text for word in asked)]
         more = str(skip + wanted) if len(hits) > skip + wanted else None
         return Page(tuple(hits[skip : skip + wanted]), more)
 
 
 def _folder(folder: Path) -> Iterator[tuple[Found, str]]:
     try:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     except OSError as error:
         raise MimecurateError(f"{folder}: can't be read: {error.strerror}") from error
     for path in paths:

@@ -304,6 +304,14 @@ def test_files_are_found_by_every_word(tmp_path: Path) -> None:
     }
 
 
+def test_a_query_without_a_word_finds_no_file_and_folders_are_none(tmp_path: Path) -> None:
+    (tmp_path / "mime.mp4").touch()
+    (tmp_path / "mime folder.mp4").mkdir()
+    source = FileSearch(tmp_path)
+    assert source.search(Query("-"), 5, None, nothing).found == ()
+    assert [f.title for f in source.search(Query("mime"), 5, None, nothing).found] == ["mime"]
+
+
 def test_a_list_of_files_has_titles_and_all_its_problems_are_said(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("url,title\nhttps://example.org/a.mp4,Mime bowling\nb.mp4,\n")
