@@ -275,10 +275,10 @@ def _judged(
         "FROM rejections CROSS JOIN finds USING (candidate_id)"
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    now_called = class_of_alias(db)
+    now_called: dict[str | None, str] = {**class_of_alias(db)}
 
     def called(label: str | None) -> str | None:
-        return label if label is None else now_called.get(label, label)
+        return now_called.get(label, label)
 
     return tuple(
         Judged(
