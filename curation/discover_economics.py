@@ -275,7 +275,7 @@ def _judged(
         "FROM rejections CROSS JOIN finds USING (candidate_id)"
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    now_called: dict[str | None, str] = {**class_of_alias(db)}
+    now_called: dict[str | None, str] = dict(class_of_alias(db).items())
 
     def called(label: str | None) -> str | None:
         return now_called.get(label, label)
