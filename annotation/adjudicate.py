@@ -32,7 +32,7 @@ from mimecurate.curation.release_stage import writing
 from mimecurate.schemas.ids import interval_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlite_utils import Database
 
@@ -199,11 +199,15 @@ trim 2 0-1.5 s'
     return f"{len(votes)} annotators: {'; '.join(parts)}"
 
 
-def take_over_answers(db: Database) -> int:
+def take_over_answers(db: Database, say: Callable[[str], object] = lambda line: None) -> int:
     """Make decisions of what people answered in rounds of adjudication.
 
     Of each clip the latest answer counts, unless a person decided on it later. An answer that was
     taken over once is not taken over again, even if the decision was taken back.
+
+    Args:
+        db: the workspace's database.
+        say: told of each decision of another person that an answer takes the place of.
 
     Returns:
         How many decisions were made.
@@ -211,10 +215,10 @@ def take_over_answers(db: Database) -> int:
     if not db.execute("SELECT 1 FROM rounds WHERE kind = 'adjudication'").fetchone():
         return 0
     with writing(db):
-        return _take_over(db)
+        return _take_over(db, say)
 
 
-def _take_over(db: Database) -> int:
+def _take_over(db: Database, say: Callable[[str], object]) -> int:
     rows = db.execute(
         "SELECT said.clip_id, annotator, at, round, note, verdict, said.label, mime_artist, "
         "object_relevant, scene_relevant, start_ms, end_ms FROM current_annotations AS said "
@@ -231,6 +235,11 @@ def _take_over(db: Database) -> int:
         if current and current.is_by_a_person and _time(current.decided_at) >= _time(at):
             continue
         outcome = Outcome._make([*fields, None if start_ms is None else (start_ms, end_ms)])
+        if current and current.is_by_a_person and current.decided_by != annotator:
+            say(
+                f"{clip_id}: what {annotator} answered in round {round_} takes the place of what "
+                f"{current.decided_by} decided on {current.decided_at[:10]}"
+            )
         why = note or f"answered in round {round_}"
         record_decision(db, clip_id, outcome, method="adjudicated", by=annotator, why=why, at=at)
         made += 1

@@ -308,6 +308,11 @@ def _remarks(project: Project, sent: Sent) -> list[str]:
             f"{where}: {len(sent.doubled)} clips have two tasks, both answered; they stay: "
             + ", ".join(sent.doubled[:5])
         )
+    for task_id, (was, says) in sent.renamed.items():
+        remarks.append(
+            f"{where}: task {task_id} was sent as {was}, is answered, and says {says} now; left "
+            "alone: delete it there to send that clip anew"
+        )
     if sent.foreign:
         remarks.append(f"{where}: {sent.foreign} tasks there are of no fetched clip; left alone")
     return remarks

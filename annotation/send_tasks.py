@@ -98,6 +98,8 @@ class Sent:
     """Second tasks of a clip that were removed."""
     doubled: list[str] = field(default_factory=list)
     """Clips with several tasks that are all answered: they stay."""
+    renamed: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Answered tasks that name another clip than they were pushed as: both clips."""
     foreign: int = 0
     """Tasks of no fetched clip of this workspace, which are left alone."""
 
@@ -183,12 +185,30 @@ class _Run:
             tasks = self._source.describe([t.clip_id for t in page if t.clip_id is not None])
             known = [t for t in page if t.clip_id in tasks]
             self.sent.foreign += len(page) - len(known)
+            renamed = self._find_renamed(known)
+            known = [t for t in known if t.task_id not in renamed]
             for task in known:
                 self._note(str(task.clip_id), task.task_id)
             task_rows.confirm(self._db, self._project_key, known)
             if is_first:
                 self._bring_up_to_date([(task, tasks[str(task.clip_id)]) for task in known])
         self._tell(len((self.there.keys() | self.refused) & wanted.keys()))
+
+    def _find_renamed(self, tasks: Sequence[StoredTask]) -> set[int]:
+        """Find answered tasks that somebody gave another clip's name; what was said is of the old.
+
+        The clip that such a task was pushed as counts as sent, and the task is left alone.
+        """
+        pushed_as = task_rows.pushed_as(self._db, self._project_key, tasks)
+        if not pushed_as:
+            return set()
+        says = {t.task_id: str(t.clip_id) for t in tasks if t.task_id in pushed_as}
+        answered = self._store.answered(says)
+        renamed = {task_id for task_id, is_answered in answered.items() if is_answered}
+        for task_id in renamed:
+            self._note(pushed_as[task_id], task_id)
+            self.sent.renamed[task_id] = (pushed_as[task_id], says[task_id])
+        return renamed
 
     def settle(self, wanted: Mapping[str, None]) -> None:
         """Remove second tasks, once the server is at rest."""
@@ -333,11 +353,12 @@ class _Run:
 
 
 def _batches(clip_ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Cut into batches; the first is small, so that the server need not wait long for it."""
-    first = max(1, size // 5)
-    yield clip_ids[:first]
-    for start in range(first, len(clip_ids), size):
-        yield clip_ids[start : start + size]
+    """Cut into batches; the first are small, so that the server need not wait long for them."""
+    start, length = 0, max(1, size // 5)
+    while start < len(clip_ids):
+        yield clip_ids[start : start + length]
+        start += length
+        length = min(size, 2 * length)
 
 
 def _is_busy() -> ServerError:

@@ -63,6 +63,26 @@ def confirm(db: Database, project_key: int, tasks: Iterable[StoredTask]) -> None
         )
 
 
+def pushed_as(db: Database, project_key: int, tasks: Iterable[StoredTask]) -> dict[int, str]:
+    """Return the clip that a task was pushed as, where it says another one now.
+
+    A task that is recorded for the clip that it names is none of these: servers use ids again.
+    """
+    found = {}
+    for task in tasks:
+        clips = {
+            clip_id
+            for (clip_id,) in db.execute(
+                "SELECT clip_id FROM tasks WHERE project_key = ? AND task_id = ? "
+                "AND gone_at IS NULL",
+                [project_key, task.task_id],
+            )
+        }
+        if clips and task.clip_id not in clips:
+            found[task.task_id] = min(clips)
+    return found
+
+
 def set_ids(db: Database, project_key: int, pairs: Sequence[tuple[str, int]]) -> None:
     """Write down which tasks clips became."""
     with db.atomic():

@@ -198,7 +198,10 @@ def test_an_answer_does_not_supersede_a_later_decision(space: Workspace) -> None
     _adjudicated(db, "2026-02-01T00:00:00.5Z", verdict="no")
     assert take_over_answers(db) == 0
     _adjudicated(db, "2999-01-01T00:00:00Z", 1001, verdict="no", supersedes=1000)
-    assert take_over_answers(db) == 1
+    said: list[str] = []
+    assert take_over_answers(db, said.append) == 1
+    assert len(said) == 1
+    assert "Ada answered in round settle takes the place of what Bea decided" in said[0]
 
 
 def test_an_adjudicators_answer_is_no_vote(space: Workspace) -> None:

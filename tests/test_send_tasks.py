@@ -195,7 +195,7 @@ def test_sends_every_clip_once_in_the_order_given() -> None:
     told: list[int] = []
     sent = send(db, server, ordered, advance=told.append)
     assert server.clips() == ordered
-    assert server.sends == [1, 5, 5, 5, 5, 2]
+    assert server.sends == [1, 2, 4, 5, 5, 5, 1]
     assert (sent.created, sent.existing, sum(told)) == (23, 0, 23)
     assert rows(db) == {data["clip_id"]: i for i, data in server.tasks.items()}
 
@@ -255,6 +255,24 @@ def test_frame_rate_under_answers_stays() -> None:
     assert refused.clip_id == CLIPS[1]
     assert "from 25 to 30 frames a second" in refused.problem
     assert (sent.existing, sent.updated) == (3, 2)
+
+
+def test_answered_task_that_was_given_another_clips_name_stays_what_it_was() -> None:
+    db, server = make_database(), ModelServer()
+    send(db, server)
+    told = rows(db)
+    changed, other = told[CLIPS[3]], told[CLIPS[4]]
+    assert changed is not None
+    assert other is not None
+    server.answers.add(changed)
+    server.tasks[changed]["clip_id"] = CLIPS[4]
+    del server.tasks[other]
+    for _ in range(2):
+        sent = send(db, server)
+        assert sent.renamed == {changed: (CLIPS[3], CLIPS[4])}
+        assert rows(db)[CLIPS[3]] == changed
+        assert rows(db)[CLIPS[4]] not in {None, changed}
+    assert sorted(server.clips()) == sorted([*CLIPS[:3], CLIPS[4], *CLIPS[4:]])
 
 
 def test_tasks_of_others_are_left_alone() -> None:
@@ -318,7 +336,7 @@ def test_forgets_what_never_arrived() -> None:
     db, server = make_database(), ModelServer(faults=iter(["", "crash"]))
     with pytest.raises(CrashError):
         send(db, server)
-    assert sum(task_id is None for task_id in rows(db).values()) == 10
+    assert sum(task_id is None for task_id in rows(db).values()) == 2 + 4
     send(db, server, CLIPS[:1])
     assert list(rows(db)) == CLIPS[:1]
 

@@ -120,7 +120,7 @@ def command(
     done = _Done()
     with open_workspace(workspace) as space:
         if not dry_run:
-            done.taken_over = take_over_answers(space.db)
+            done.taken_over = take_over_answers(space.db, say)
         if import_ is not None:
             with _reading(import_) as stream:
                 done.imported = import_decisions(

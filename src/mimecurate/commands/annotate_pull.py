@@ -11,7 +11,7 @@ import click
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.commands.server_options import open_connection, server_options
-from mimecurate.console import print_json, progress, say
+from mimecurate.console import counted, print_json, progress, say
 from mimecurate.errors import MimecurateError, WorkspaceBusyError
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ def _decide(space: Workspace) -> None:
     """Make decisions of what was answered in rounds of adjudication."""
     from mimecurate.annotation.adjudicate import take_over_answers
 
-    if made := take_over_answers(space.db):
-        say(f"{made:,} answers in a round of adjudication became decisions")
+    if made := take_over_answers(space.db, say):
+        say(f"{counted(made, 'answer')} in a round of adjudication became decisions")
 
 
 def line_of(change: Change) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound="Callable[..., object]")
 
-SHORT_COLUMNS = ("clip_id", "label", "status", "reason", "duration_ms", "width", "height", "fps")
+SHORT_COLUMNS = ("clip_id", "label", "status", "reason", "duration_ms")
 MOST_SHOWN = 60
 
 
