@@ -120,7 +120,7 @@ def m006_discovery(db: Database) -> None:
                 WHEN sum(verdict = 'no') * 2 > count(*) THEN 'no' ELSE 'unsure' END,
                 max(label) FILTER (WHERE verdict = 'yes')
             FROM current_annotations WHERE skipped = 0 AND verdict IS NOT NULL
-                AND clip_id NOT IN (SELECT clip_id FROM decisions) GROUP BY clip_id""",
+                AND clip_id NOT IN (SELECT clip_id FROM current_decisions) GROUP BY clip_id""",
         """CREATE VIEW candidate_finds AS
             SELECT candidates.video_id, candidates.title, queries.text AS query, queries.language,
                 (SELECT group_concat(DISTINCT label) FROM query_classes
@@ -142,16 +142,24 @@ def _withdrawn_with_their_clips() -> tuple[str, ...]:
     )
     return (
         "CREATE TRIGGER withdrawals_forget_candidates AFTER INSERT ON withdrawals BEGIN "
-        f"{forget} video_id IN (SELECT video_id FROM clips WHERE clip_id = NEW.clip_id UNION "
-        "SELECT video_id FROM release_rows WHERE clip_id = NEW.clip_id); END",
+        f"{forget} video_id = {_video_of('NEW.clip_id')}; END",
         "CREATE TRIGGER candidates_not_of_withdrawn AFTER INSERT ON candidates WHEN EXISTS "
-        "(SELECT 1 FROM clips JOIN withdrawals USING (clip_id) WHERE video_id = NEW.video_id) "
+        "(SELECT 1 FROM withdrawals WHERE clip_id >= NEW.video_id || '_' "
+        f"AND clip_id < NEW.video_id || '`' AND {_video_of('clip_id')} = NEW.video_id) "
         f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
         "CREATE TRIGGER candidates_stay_withdrawn AFTER UPDATE ON candidates "
         "WHEN NEW.url IS NULL AND coalesce(NEW.title, NEW.channel, NEW.duration_ms, "
         "NEW.published_at, NEW.refresh_by) IS NOT NULL "
         f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
     )
+
+
+def _video_of(clip_id: str) -> str:
+    """Write the SQL for the video of a clip id; a withdrawn clip may be in no table but its own."""
+    for _ in ("end", "start"):
+        without = f"rtrim({clip_id}, '0123456789.')"
+        clip_id = f"substr({without}, 1, length({without}) - 1)"
+    return clip_id
 
 
 @migrations()

@@ -320,3 +320,18 @@ def test_clips_and_verdicts_by_the_old_name_count_for_a_renamed_class(space: Wor
     assert (have.get("archery"), have["shooting a bow"]) == (None, 2)
     rows = {row.key: row for row in economics(read_ledger(space.db), "class")}
     assert (rows["shooting a bow"].yes, rows["shooting a bow"].no) == (1, 0)
+
+
+def test_a_tombstone_that_came_with_a_bundle_keeps_its_video_away(space: Workspace) -> None:
+    """Its clip is in no other table; ids may hold digits and underscores themselves."""
+    with space.db.atomic():
+        for clip_id in ("gone_1_000001_000002", "a_000001.500_000002.000"):
+            space.db.execute("INSERT INTO withdrawals VALUES (?, '2026', 'asked', '')", [clip_id])
+        for video_id in ("gone_1", "a", "gone", "a_000001"):
+            space.db.execute(
+                "INSERT INTO candidates (video_id, url, title, source, found_at) "
+                "VALUES (?, 'u', 't', 's', '')",
+                [video_id],
+            )
+    kept = dict(space.db.execute("SELECT video_id, title FROM candidates WHERE source = 's'"))
+    assert kept == {"gone_1": None, "a": None, "gone": "t", "a_000001": "t"}

@@ -257,7 +257,7 @@ def test_the_commands_show_the_same_as_json(space: Workspace, tmp_path: Path) ->
     assert text.count("<svg") >= 4
     assert "air guitar" in text
     table = runner.invoke(cli, ["discover", "economics", *where]).stdout
-    assert "75.0 [" in table
+    assert "75 [" in table
 
 
 def test_an_empty_workspace_has_empty_tables(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 5.0
 _ID_COLUMNS = {"clip_id", "video_id"}
-_KEPT_WHOLE = {"clip_id", "first", "second", "setting"}
+_KEPT_WHOLE = {"clip_id", "first", "second", "setting", "class", "language", "yield [90 %]"}
 """Columns whose cells are copied: never broken over lines."""
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
 

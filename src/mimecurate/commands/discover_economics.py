@@ -10,7 +10,7 @@ import click
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import print_json, print_table, say
 
-_COLUMNS = ("queries", "searches", "found", "new", "fetched", "yes", "no")
+_COLUMNS = ("searches", "found", "new", "fetched", "yes", "no")
 _CHOICES = ("class", "language", "template", "phrase", "source", "query")
 
 target_option = click.option(
@@ -78,7 +78,7 @@ def economics(by: Any, html: Path | None, target: int, workspace: Path, as_json:
         )
         for row in rows
     ]
-    print_table((by, *_COLUMNS, "yield % [90 %]", "yes per search"), cells)
+    print_table((by, *_COLUMNS, "yield [90 %]", "yes/search"), cells)
 
 
 @click.command("next")
@@ -136,12 +136,14 @@ def next_(
         for r in shown
     ]
     last = "why" if show_exhausted else "score"
-    columns = ("query", "language", "class", "need", "searches", "yield % [90 %]", "new", last)
+    columns = ("query", "language", "class", "need", "searches", "yield [90 %]", "new", last)
     print_table(columns, rows)
     say(f"{sum(not r.exhausted for r in ranked):,} queries may be asked, of {len(ranked):,}")
+    if not ranked:
+        say("every query is answered; `mimecurate discover --older-than DAYS` asks again")
 
 
 def _yield(mean: float | None, low: float | None, high: float | None) -> str:
     if mean is None or low is None or high is None:
         return ""
-    return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * mean:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
