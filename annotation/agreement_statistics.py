@@ -6,7 +6,7 @@ a function of sums over clips of ``r_ik``, ``r_ik / r_i`` and the share of agree
 answers. So the bootstrap over source videos takes one product of a sparse matrix with the weights
 of the videos, as in `mimecurate.evaluation.bootstrap`.
 
-The libraries that have these (irrCAC, krippendorff, statsmodels) take one whole matrix at a time,
+The libraries that have these (krippendorff, statsmodels) take one whole matrix at a time,
 and are slower by the number of resamples; the tests compare each function here with theirs.
 
 Papers:
