@@ -143,17 +143,22 @@ def _track(track: Boxes, movie_scale: int) -> VideoTrack:
     steps = track.pairs(b"stts", "u4")
     if not len(steps):
         raise ClipError(Reason.UNSUPPORTED, "its header lists no frames")
-    if not 0 < int(steps[:, 0].sum()) <= _MAX_FRAMES:
+    count = int(steps[:, 0].sum())
+    if not 0 < count <= _MAX_FRAMES:
         raise _corrupt("its header lists no frames, or more than fit into a file")
-    ends = np.repeat(steps[:, 1], steps[:, 0]).cumsum()
-    ticks = ends - ends[0] if len(steps) == 1 else np.concatenate(([0], ends[:-1]))
+    if len(steps) == 1:
+        ticks = np.arange(count) * steps[0, 1]
+    else:
+        ticks = np.zeros(count, np.int64)
+        np.repeat(steps[:, 1], steps[:, 0])[:-1].cumsum(out=ticks[1:])
     if b"ctts" in track:
         shifts = track.pairs(b"ctts", "i4")
-        if (shifts[:, 0] < 0).any() or int(shifts[:, 0].sum()) != len(ticks):
+        if shifts[:, 0].min(initial=0) < 0 or shifts[:, 0].sum() != count:
             raise _corrupt("its tables of times and of offsets differ in length")
-        ticks = np.sort(ticks + np.repeat(shifts[:, 1], shifts[:, 0]))
+        ticks += shifts[:, 1].repeat(shifts[:, 0])
+        ticks.sort()
     hidden, delay = _edits(track)
-    ticks = ticks[ticks >= hidden] - hidden
+    ticks = ticks[ticks.searchsorted(hidden) :] - hidden
     coding, is_yuv420p = _coding(track)
     return VideoTrack(coding, is_yuv420p, ticks / track.scale(b"mdhd") + delay / movie_scale)
 

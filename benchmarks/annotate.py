@@ -122,7 +122,7 @@ def measure_push(root: Path, connection: Connection, key: str, clips: int, runs:
         peaks.append(pushed["peak_mib"])
         tasks = tasks_of(connection, pushed["project_id"])
         imports.append(import_once(connection, pushed["project_id"], tasks))
-    report("push / one bulk import", median(pushes), median(imports))
+    report("push / one bulk import", pushes, imports)
     print(
         f"peak memory of a push: {max(peaks):.0f} MiB for {clips:,} clips, "
         f"{small['peak_mib']:.0f} MiB for {clips // 10:,}"
@@ -147,7 +147,7 @@ def measure_pull(root: Path, connection: Connection, runs: int) -> None:
             since = since or f"{began:%Y-%m-%dT%H:%M:%S.%fZ}"
             queries.append(timed(partial(changed, connection, project_id, since)))
             pulls.append(timed(lambda: pull(workspace, connection, rounds=["run 0"])))
-    report("pull of 50 changes / the filtered query", median(pulls), median(queries))
+    report("pull of 50 changes / the filtered query", pulls, queries)
 
 
 def changed(connection: Connection, project_id: int, since: str) -> int:
@@ -210,11 +210,17 @@ def in_process(work: Callable[..., dict[str, Any]], *arguments: object) -> dict[
         return pool.apply(work, arguments)
 
 
-def report(name: str, ours: float, bare: float) -> None:
+def report(name: str, ours: list[float], bare: list[float]) -> None:
+    ratio = median(ours) / median(bare)
     print(
-        f"{name}: {ours:.2f} s / {bare:.2f} s = {ours / bare:.2f} (limit {LIMITS[name]})",
+        f"{name}: {median(ours):.2f} s / {median(bare):.2f} s = {ratio:.2f} (limit {LIMITS[name]})"
+        f"; {listed(ours)} / {listed(bare)}",
         flush=True,
     )
+
+
+def listed(seconds: list[float]) -> str:
+    return ", ".join(f"{s:.2f}" for s in seconds)
 
 
 if __name__ == "__main__":
