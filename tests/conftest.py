@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from mimecurate.curation.loopback import LoopbackServer
     from mimecurate.curation.samples import Sample, VideoSpec
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of jobs in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CHROMIUM_NAMES = (
     "chromium",
