@@ -360,7 +360,7 @@ def test_a_folder_that_is_not_there_is_an_os_error(sample: SampleMaker, tmp_path
 
 
 @pytest.mark.parametrize("mode", ["smart", "encode", "copy"])
-@pytest.mark.parametrize("part", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.98])  # x264 is not the same to the byte
 def test_a_full_disk_is_an_os_error(
     part: float, mode: CutMode, sample: SampleMaker, tmp_path: Path
 ) -> None:
