@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import random
@@ -158,8 +159,9 @@ def test_a_process_keeps_what_the_function_keeps() -> None:
 def test_a_process_killed_between_items_is_replaced() -> None:
     worker = ProcessWorker(pickle.dumps(evaluate), is_flat=False)
     (first,) = worker.steps(f"{OS}.getpid()")
+    assert worker._process is not None
     os.kill(first.value, signal.SIGKILL)
-    wait_until(lambda: not is_running(first.value))
+    multiprocessing.connection.wait([worker._process.sentinel])  # all its threads have ended
     (second,) = worker.steps(f"{OS}.getpid()")
     worker.close()
     assert second.error is None
