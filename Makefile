@@ -43,5 +43,5 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 $(DEVELOPER): $(INSTALLED)
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[cluster,server]' --group dev
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[baselines,cluster,server]' --group dev
 	touch $@

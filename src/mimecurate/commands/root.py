@@ -19,6 +19,7 @@ COMMANDS = {
     "annotate": "Label clips with Label Studio, and settle disagreements.",
     "links": "See whether the sources are still there.",
     "release": "Freeze, compare, export and re-hydrate releases.",
+    "baseline": "Run and train RGB, flow and pose models on a release.",
     "evaluate": "Score predictions against a release.",
     "config": "Show every setting, its value and where it comes from.",
     "demo": "Run the whole loop on this machine, offline.",
