@@ -12,18 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.class_list import normal_class_name
+from mimecurate.curation.class_maps import MapDiff, diff_classes, record_found, record_map
 from mimecurate.curation.classes import (
     ClassEntry,
-    MapDiff,
-    diff_classes,
     list_problems,
     load_classes,
     merged,
-    record_found,
-    record_map,
     save_classes,
 )
-from mimecurate.curation.release_read import find_release
 from mimecurate.curation.table_file import parse_table, read_text
 from mimecurate.errors import InvalidInputError, MimecurateError, Problem
 from mimecurate.schemas.database import now
@@ -301,39 +297,6 @@ def _checked(name: str) -> str:
         return check_class_name(name)
     except ValueError as error:
         raise MimecurateError(str(error)) from error
-
-
-HISTORY_COLUMNS = ("version", "at", "by", "change", "reason", "releases")
-
-
-def list_changes(db: Database) -> list[tuple[object, ...]]:
-    """List every change, oldest first, with the releases that were made with the list it left."""
-    return db.execute(
-        "SELECT version, at, changed_by, change, reason, coalesce((SELECT "
-        "group_concat(name || '@' || releases.version, ', ') FROM release_class_maps "
-        "JOIN releases USING (release_id) "
-        "WHERE release_class_maps.version = class_maps.version), '') "
-        "FROM class_maps ORDER BY version"
-    ).fetchall()
-
-
-def version_of_release(db: Database, reference: str) -> int:
-    """Return the version of the list that ``NAME@VERSION`` was made with.
-
-    Raises:
-        MimecurateError: there is no such release, or no list was kept with it: it was imported, or
-            made before the classes were first changed.
-    """
-    release_id = find_release(db, reference)["release_id"]
-    row = db.execute(
-        "SELECT version FROM release_class_maps WHERE release_id = ?", [release_id]
-    ).fetchone()
-    if row is None:
-        raise MimecurateError(
-            f"{reference} was imported, or made before the classes were first changed: "
-            "no list was kept with it"
-        )
-    return int(row[0])
 
 
 def read_assignment(path: Path) -> dict[str, str]:

@@ -1,18 +1,17 @@
-"""The list of classes: what each is, what others call it, and how it was before each change."""
+"""The list of classes: what each is, and what others call it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mimecurate.curation.class_list import normal_class_name
 from mimecurate.curation.table_file import parse_table, read_text
 from mimecurate.errors import InvalidInputError, MimecurateError, Problem
-from mimecurate.schemas.database import now
 from mimecurate.schemas.release import ObjectSize, check_class_name
 
 if TYPE_CHECKING:
@@ -55,16 +54,6 @@ class KineticsNames:
     """Empty: it has no class of that name."""
     close: tuple[str, ...] = ()
     """Names that mean nearly the same, where it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class MapDiff:
-    """How two lists of classes differ."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[tuple[str, str, object, object], ...]
-    """Class, property, before, after."""
 
 
 def load_classes(db: Database) -> list[ClassEntry]:
@@ -264,89 +253,6 @@ def default_superclasses() -> dict[str, list[str]]:
     text = resources.files("mimecurate.schemas").joinpath(SUPERCLASSES_FILE).read_text("utf-8")
     groups: dict[str, list[str]] = json.loads(text)
     return groups
-
-
-def as_document(entries: Iterable[ClassEntry]) -> list[dict[str, Any]]:
-    """Write a list as JSON."""
-    return [asdict(entry) for entry in sorted(entries, key=lambda e: e.name)]
-
-
-def from_document(document: Iterable[Mapping[str, Any]]) -> list[ClassEntry]:
-    """Read what `as_document` wrote."""
-    return [
-        ClassEntry(
-            str(item["name"]),
-            item["definition"],
-            item["object_size"],
-            item["scene"],
-            item["superclass"],
-            *(tuple(item[column]) for column in ("aliases", *VOCABULARIES)),
-        )
-        for item in document
-    ]
-
-
-def map_version(db: Database, version: int | None = None) -> list[ClassEntry]:
-    """Return the list as it was after a change; None: as it is.
-
-    Raises:
-        MimecurateError: there is no such version.
-    """
-    if version is None:
-        return load_classes(db)
-    row = db.execute("SELECT map FROM class_maps WHERE version = ?", [version]).fetchone()
-    if row is None:
-        raise MimecurateError(
-            f"no version {version} of the classes; see `mimecurate classes history`"
-        )
-    return from_document(json.loads(row[0]))
-
-
-def record_map(db: Database, change: str, *, who: str, reason: str, effects: object) -> int:
-    """Keep the list as it is now; call it within the transaction of the change."""
-    cursor = db.execute(
-        "INSERT INTO class_maps (at, changed_by, change, reason, map, effects) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            now(),
-            who,
-            change,
-            reason,
-            _as_json(load_classes(db)),
-            json.dumps(effects, ensure_ascii=False),
-        ],
-    )
-    return int(cursor.lastrowid or 0)
-
-
-def record_found(db: Database, *, who: str) -> None:
-    """Keep a list that came about otherwise than by a recorded change; within a transaction."""
-    row = db.execute("SELECT map FROM class_maps ORDER BY version DESC LIMIT 1").fetchone()
-    entries = load_classes(db)
-    if entries if row is None else json.loads(row[0]) != json.loads(_as_json(entries)):
-        record_map(db, "as it was found", who=who, reason="", effects={})
-
-
-def _as_json(entries: Iterable[ClassEntry]) -> str:
-    return json.dumps(as_document(entries), ensure_ascii=False)
-
-
-def diff_classes(before: Iterable[ClassEntry], after: Iterable[ClassEntry]) -> MapDiff:
-    """Say how two lists differ.
-
-    >>> diff_classes([ClassEntry("a")], [ClassEntry("a", scene=True), ClassEntry("b")])
-    MapDiff(added=('b',), removed=(), changed=(('a', 'scene', None, True),))
-    """
-    old, new = ({e.name: asdict(e) for e in entries} for entries in (before, after))
-    changed = tuple(
-        (name, key, old[name][key], value)
-        for name in sorted(old.keys() & new.keys())
-        for key, value in new[name].items()
-        if old[name][key] != value
-    )
-    return MapDiff(
-        tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys())), changed
-    )
 
 
 def merged(entry: ClassEntry, others: Iterable[ClassEntry]) -> ClassEntry:

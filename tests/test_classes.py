@@ -16,18 +16,15 @@ from release_lists import release
 
 from mimecurate.commands.root import cli
 from mimecurate.curation.class_changes import apply_change, combine, drop, rename, split
+from mimecurate.curation.class_maps import as_document, diff_classes, from_document, map_version
 from mimecurate.curation.classes import (
     COLUMNS,
     ClassEntry,
-    as_document,
     class_rows,
     default_superclasses,
-    diff_classes,
     find_class,
-    from_document,
     kinetics_names,
     load_classes,
-    map_version,
     read_classes,
     save_classes,
 )

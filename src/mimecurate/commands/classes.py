@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mimecurate.curation.class_changes import Applied, Change
-    from mimecurate.curation.classes import MapDiff
+    from mimecurate.curation.class_maps import MapDiff
 
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _VERSION = click.IntRange(1, 1_000_000_000)
@@ -54,8 +54,8 @@ def list_(
       mimecurate classes list
       mimecurate classes list --csv > classes.csv
     """
-    from mimecurate.curation.class_changes import version_of_release
-    from mimecurate.curation.classes import COLUMNS, as_document, class_rows, map_version
+    from mimecurate.curation.class_maps import as_document, map_version, version_of_release
+    from mimecurate.curation.classes import COLUMNS, class_rows
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
@@ -197,7 +197,7 @@ def history(workspace: Path, as_json: bool) -> None:
     Example:
       mimecurate classes history
     """
-    from mimecurate.curation.class_changes import HISTORY_COLUMNS, list_changes
+    from mimecurate.curation.class_maps import HISTORY_COLUMNS, list_changes
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
@@ -220,7 +220,7 @@ def diff(before: int, after: int | None, workspace: Path, as_json: bool) -> None
     Example:
       mimecurate classes diff 1 3
     """
-    from mimecurate.curation.classes import diff_classes, map_version
+    from mimecurate.curation.class_maps import diff_classes, map_version
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
