@@ -10,7 +10,7 @@ from mimecurate.errors import MimecurateError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mimecurate.baselines.protocol import Protocol
+    from mimecurate.baselines.protocol import PoseProtocol, Protocol
 
 Modality = Literal["rgb", "flow", "pose", "features"]
 """What a model reads: frames, optical flow, joints of tubes, or features of tubes."""
@@ -25,12 +25,14 @@ class Weights:
         sha256: of the file, whole or as many leading digits as its publisher gives.
         licence: of the weights, as their publisher states it.
         where: in words, for what has no stable address.
+        name: as its publisher calls it, to choose among several.
     """
 
     url: str | None
     sha256: str | None
     licence: str
     where: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ class ModelCard:
         parameters: number of learnable parameters with ``classes``.
         gflops: billions of multiply-adds of one view (T frames, one crop).
         protocol: the frames it wants; ``None`` for models of joints and features.
+        pose: the joints or features it wants; ``None`` for models of frames.
         weights: published; empty where there are none.
-        class_names: of the weights' outputs, as ``module:function``; empty: given by the user.
+        class_names: of the weights' outputs, as ``module:function``, called with the model's
+            name; empty: given by the user.
     """
 
     name: str
@@ -61,6 +65,7 @@ class ModelCard:
     parameters: int
     gflops: float
     protocol: Protocol | None = None
+    pose: PoseProtocol | None = None
     weights: tuple[Weights, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     class_names: str = ""
@@ -88,3 +93,11 @@ def find_card(name: str) -> ModelCard:
     near = get_close_matches(name, cards, n=1)
     hint = f"did you mean {near[0]}?" if near else "`mimecurate baseline list` names all"
     raise MimecurateError(f"no such model: {name!r}; {hint}")
+
+
+def find_named(place: str) -> Any:
+    """Import what a card names as ``module:function``."""
+    from importlib import import_module
+
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
