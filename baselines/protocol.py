@@ -1,4 +1,4 @@
-"""How a model wants its frames: what its paper says about clips, crops and numbers."""
+"""How a model wants its input: what its paper says about clips, crops, people and numbers."""
 
 from __future__ import annotations
 
@@ -42,3 +42,38 @@ class Protocol:
     short_side: int | None = None
     resize: tuple[int, int] | None = None
     average: Literal["softmax", "logits"] = "softmax"
+
+
+@dataclass(frozen=True, slots=True)
+class PoseProtocol:
+    """The test-time input of a model that reads joints of people, or features of them.
+
+    Attributes:
+        frames: T, the frames that the model sees at once.
+        layout: order of the joints; empty for models of features.
+        dimensions: 2 (x and y in the frame) or 3 (the estimator's own units, left as they are).
+        span: x and y are scaled so that the frame reaches from -span/2 to span/2.
+        min_score: joints whose score is no higher lie at 0.
+        people: one input for each tube; or one for the clip, of the best people of each frame,
+            not linked over time (``"best"``).
+        persons: M, people of one input; those that are not there are zeros.
+        clips: ``"windows"``: as few windows of T consecutive frames as cover the sequence,
+            spread evenly; ``"segments"``: a frame, drawn at random, from each of T equal parts,
+            ``views`` times; ``"whole"``: the whole sequence at once.
+        views: of ``"segments"``.
+        short: what a sequence shorter than T is filled with: zeros, or itself from its start.
+        fps: frames per second that the model was trained at; frames are picked so that they
+            lie nearest to that rate. ``None``: the clip's own.
+    """
+
+    frames: int
+    layout: str = ""
+    dimensions: Literal[2, 3] = 2
+    span: float = 1.0
+    min_score: float = 0.0
+    people: Literal["tubes", "best"] = "tubes"
+    persons: int = 1
+    clips: Literal["windows", "segments", "whole"] = "windows"
+    views: int = 1
+    short: Literal["zeros", "loop"] = "zeros"
+    fps: float | None = None

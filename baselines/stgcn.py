@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from mimecurate.baselines.skeleton_graphs import Strategy, adjacency
-from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,13 +203,13 @@ def rename_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state_dict: without wrapper and without ``module.``.
 
     Raises:
-        MimecurateError: the blocks' graphs differ, which this model can't have.
+        ValueError: the blocks' graphs differ, which this model can't have.
     """
     renamed: dict[str, Tensor] = {}
     for key, value in state_dict.items():
         if _PYSKL_GRAPH.match(key):
             if "A" in renamed and not torch.equal(renamed["A"], value):
-                raise MimecurateError(
+                raise ValueError(
                     f"{key} differs from the graph of the blocks before it: trained with a "
                     "learned graph, which ST-GCN (Yan et al. 2018) doesn't have"
                 )
