@@ -51,7 +51,6 @@ class ModelCard:
         gflops: billions of multiply-adds of one view (T frames, one crop).
         protocol: the frames it wants; ``None`` for models of joints and features.
         pose: the joints or features it wants; ``None`` for models of frames.
-        pose: the joints or features it wants; ``None`` for models of frames.
         weights: published; empty where there are none.
         class_names: of the weights' outputs, as ``module:function``, called with the model's
             name; empty: given by the user.
@@ -66,7 +65,6 @@ class ModelCard:
     parameters: int
     gflops: float
     protocol: Protocol | None = None
-    pose: PoseProtocol | None = None
     pose: PoseProtocol | None = None
     weights: tuple[Weights, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
