@@ -113,14 +113,13 @@ class Boxes:
         is_long = self.unpack(kind, ">B", 0)[0] == 1
         return max(1, int(self.unpack(kind, ">I", 20 if is_long else 12)[0]))
 
-    def pairs(self, kind: bytes, form: str) -> npt.NDArray[np.int64]:
+    def pairs(self, kind: bytes, form: str) -> npt.NDArray[np.integer[Any]]:
         """Read a table of (count, value), ``(entries, 2)``; ``form`` as NumPy names it."""
         (count,) = self.unpack(kind, ">I", 4)
         start, stop = self.place(kind)
         if start + 8 + 8 * count > stop:
             raise _corrupt(f"box {kind!r} is cut off")
-        table = np.frombuffer(self.moov, f">{form}", 2 * count, start + 8)
-        return table.astype(np.int64).reshape(-1, 2)
+        return np.frombuffer(self.moov, f">{form}", 2 * count, start + 8).reshape(-1, 2)
 
 
 def _read_header(file: BinaryIO) -> bytes:
@@ -140,17 +139,8 @@ def _read_header(file: BinaryIO) -> bytes:
 
 
 def _track(track: Boxes, movie_scale: int) -> VideoTrack:
-    steps = track.pairs(b"stts", "u4")
-    if not len(steps):
-        raise ClipError(Reason.UNSUPPORTED, "its header lists no frames")
-    count = int(steps[:, 0].sum())
-    if not 0 < count <= _MAX_FRAMES:
-        raise _corrupt("its header lists no frames, or more than fit into a file")
-    if len(steps) == 1:
-        ticks = np.arange(count) * steps[0, 1]
-    else:
-        ticks = np.zeros(count, np.int64)
-        np.repeat(steps[:, 1], steps[:, 0])[:-1].cumsum(out=ticks[1:])
+    ticks = _decoding_ticks(track)
+    count = len(ticks)
     if b"ctts" in track:
         shifts = track.pairs(b"ctts", "i4")
         if shifts[:, 0].min(initial=0) < 0 or shifts[:, 0].sum() != count:
@@ -158,9 +148,31 @@ def _track(track: Boxes, movie_scale: int) -> VideoTrack:
         ticks += shifts[:, 1].repeat(shifts[:, 0])
         ticks.sort()
     hidden, delay = _edits(track)
-    ticks = ticks[ticks.searchsorted(hidden) :] - hidden
-    coding, is_yuv420p = _coding(track)
-    return VideoTrack(coding, is_yuv420p, ticks / track.scale(b"mdhd") + delay / movie_scale)
+    if hidden or ticks[0] < 0:
+        ticks = ticks[ticks.searchsorted(hidden) :] - hidden
+    times = ticks / track.scale(b"mdhd")
+    if delay:
+        times += delay / movie_scale
+    return VideoTrack(*_coding(track), times)
+
+
+def _decoding_ticks(track: Boxes) -> npt.NDArray[np.int64]:
+    """Read when each frame is decoded."""
+    (entries,) = track.unpack(b"stts", ">I", 4)
+    if not entries:
+        raise ClipError(Reason.UNSUPPORTED, "its header lists no frames")
+    if entries == 1:
+        count, step = track.unpack(b"stts", ">II", 8)
+    else:
+        steps = track.pairs(b"stts", "u4")
+        count = int(steps[:, 0].sum())
+    if not 0 < count <= _MAX_FRAMES:
+        raise _corrupt("its header lists no frames, or more than fit into a file")
+    if entries == 1:
+        return np.arange(count, dtype=np.int64) * int(step)
+    ticks = np.zeros(count, np.int64)
+    np.repeat(steps[:, 1], steps[:, 0])[:-1].cumsum(out=ticks[1:], dtype=np.int64)
+    return ticks
 
 
 def _edits(track: Boxes) -> tuple[int, int]:

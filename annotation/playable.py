@@ -107,7 +107,8 @@ def frame_error(times: npt.NDArray[np.float64]) -> float:
     if len(times) < 3 or times[-1] <= times[0]:
         return 0.0
     places = (times - times[0]) * ((len(times) - 1) / (times[-1] - times[0]))
-    return round(float(np.abs(places - np.arange(len(times))).max()), 6)
+    places -= np.arange(len(times))
+    return round(max(float(places.max()), -float(places.min())), 6)
 
 
 def _decoded(path: str) -> VideoTrack:

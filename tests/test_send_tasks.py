@@ -195,9 +195,14 @@ def test_sends_every_clip_once_in_the_order_given() -> None:
     told: list[int] = []
     sent = send(db, server, ordered, advance=told.append)
     assert server.clips() == ordered
-    assert server.sends == [1, 2, 4, 5, 5, 5, 1]
+    assert server.sends == [1, 4, 5, 5, 5, 3]
     assert (sent.created, sent.existing, sum(told)) == (23, 0, 23)
     assert rows(db) == {data["clip_id"]: i for i, data in server.tasks.items()}
+
+
+def test_ten_thousand_clips_go_in_few_requests_and_the_first_soon() -> None:
+    batches = module._batches([f"c{i}" for i in range(10_000)], module.BATCH)
+    assert [len(batch) for batch in batches] == [400, 1600, 4000, 4000]
 
 
 def test_second_run_sends_nothing() -> None:
