@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _NOT_RELEASED = "clip_id NOT IN (SELECT clip_id FROM release_rows)"
 _LABEL = "coalesce(current_decisions.label, clips.label)"
+_WHY = "classes: "
+DROPPED_WHY = f"{_WHY}drop "
+"""What the reason of a decision begins with that no one made by looking: its class was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Effects:
     listed: int = 0
     """Clips not decided on whose wanted class changes."""
     queries: int = 0
+    by_hand: int = 0
+    """Finds and rejections by hand; those of a class that was split count for each part."""
     released: int = 0
     """Clips that keep their class, for a release lists them."""
 
@@ -88,7 +93,13 @@ def combine(db: Database, names: Sequence[str], into: str) -> Change:
     if into in entries and into not in names:
         raise MimecurateError(f"class {into!r} is there; name it among those to combine")
     kept = entries.get(into) or replace(
-        sources[0], name=_checked(into), aliases=(), kinetics400=(), kinetics600=(), kinetics700=()
+        sources[0],
+        name=_checked(into),
+        aliases=(),
+        kinetics400=(),
+        kinetics600=(),
+        kinetics700=(),
+        split_from=(),
     )
     new = merged(kept, [entry for entry in sources if entry.name != into])
     after = [entry for entry in entries.values() if entry.name not in names] + [new]
@@ -131,8 +142,12 @@ def split(db: Database, name: str, parts: Sequence[str], assigned: Mapping[str, 
     if absent := sorted(set(assigned) - set(there)):
         problems = [Problem(f"no clip {clip_id[:80]!r} is here") for clip_id in absent[:100]]
         raise InvalidInputError("clips to assign", problems)
+    before = {name, *entry.aliases, *entry.split_from}
     empty = replace(entry, aliases=(), kinetics400=(), kinetics600=(), kinetics700=())
-    new = [replace(empty, name=_checked(part)) for part in parts]
+    new = [
+        replace(empty, name=_checked(part), split_from=tuple(sorted(before - {part})))
+        for part in parts
+    ]
     after = [e for e in entries.values() if e.name != name] + new
     words = f"split {name!r} into {', '.join(map(repr, parts))}"
     return Change(words, tuple(after), splits={name: tuple(parts)}, assigned=assigned)
@@ -170,15 +185,15 @@ def apply_change(
     version = None
     with _transaction(db, dry_run=dry_run):
         record_found(db, who=who)
+        effects = Effects(by_hand=_count_by_hand(db, change))
         save_classes(db, change.after)
-        effects = _carry_out(db, change, who, reason)
+        _carry_out(db, change, who, reason, effects)
         version = record_map(db, change.what, who=who, reason=reason, effects=asdict(effects))
     return Applied(change, diff, effects, None if dry_run else version)
 
 
-def _carry_out(db: Database, change: Change, who: str, reason: str) -> Effects:
-    effects = Effects()
-    why = f"classes: {change.what}" + (f"; {reason}" if reason else "")
+def _carry_out(db: Database, change: Change, who: str, reason: str, effects: Effects) -> None:
+    why = f"{_WHY}{change.what}" + (f"; {reason}" if reason else "")
     for old in (*change.moves, *change.splits, *change.dropped):
         effects.released += _count_released(db, old)
     for old, new in change.moves.items():
@@ -198,7 +213,6 @@ def _carry_out(db: Database, change: Change, who: str, reason: str) -> Effects:
         targets = dict.fromkeys(_decided(db, old), old)
         effects.rejected += _decide(db, targets, "'no'", who, why)
         effects.queries += _count_queries(db, old)
-    return effects
 
 
 def _decided(db: Database, label: str) -> list[str]:
@@ -235,8 +249,12 @@ def _relabel(
             [label, clip_id, old],
         )
         count += cursor.rowcount
+    # what somebody said no to was looked at for the old class, and for no other
+    keep = (
+        "" if new else "AND clip_id NOT IN (SELECT clip_id FROM clip_verdicts WHERE verdict = 'no')"
+    )
     cursor = db.execute(
-        f"UPDATE clips SET label = ? WHERE label = ? AND {_NOT_RELEASED}", [new, old]
+        f"UPDATE clips SET label = ? WHERE label = ? AND {_NOT_RELEASED} {keep}", [new, old]
     )
     return int(count + cursor.rowcount)
 
@@ -257,6 +275,29 @@ def _count_queries(db: Database, label: str) -> int:
     """Count the queries for a class, which stay as they are so that what they cost is known."""
     row = db.execute(
         "SELECT count(DISTINCT query_id) FROM query_classes WHERE label = ?", [label]
+    ).fetchone()
+    return int(row[0])
+
+
+def _count_by_hand(db: Database, change: Change) -> int:
+    """Count what people found or rejected for classes that go; call it before they do."""
+    kept = {entry.name for entry in change.after}
+    gone = [name for name in (*change.moves, *change.splits) if name not in kept]
+    marks = ", ".join("?" * len(gone))
+    names = [
+        *gone,
+        *(
+            other
+            for (other,) in db.execute(
+                f"SELECT other FROM class_called WHERE name IN ({marks})", gone
+            )
+        ),
+    ]
+    marks = ", ".join("?" * len(names))
+    row = db.execute(
+        f"SELECT (SELECT count(*) FROM manual_finds WHERE label IN ({marks})) + "
+        f"(SELECT count(*) FROM rejections WHERE label IN ({marks}))",
+        [*names, *names],
     ).fetchone()
     return int(row[0])
 

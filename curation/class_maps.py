@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mimecurate.curation.classes import VOCABULARIES, ClassEntry, load_classes
+from mimecurate.curation.classes import OTHER_NAMES, ClassEntry, load_classes
 from mimecurate.curation.release_read import find_release
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
@@ -43,7 +43,7 @@ def from_document(document: Iterable[Mapping[str, Any]]) -> list[ClassEntry]:
             item["object_size"],
             item["scene"],
             item["superclass"],
-            *(tuple(item[column]) for column in ("aliases", *VOCABULARIES)),
+            *(tuple(item.get(kind, ())) for kind in OTHER_NAMES),
         )
         for item in document
     ]
@@ -86,7 +86,7 @@ def record_found(db: Database, *, who: str) -> None:
     """Keep a list that came about otherwise than by a recorded change; within a transaction."""
     row = db.execute("SELECT map FROM class_maps ORDER BY version DESC LIMIT 1").fetchone()
     entries = load_classes(db)
-    if entries if row is None else json.loads(row[0]) != json.loads(_as_json(entries)):
+    if entries if row is None else from_document(json.loads(row[0])) != entries:
         record_map(db, "as it was found", who=who, reason="", effects={})
 
 
@@ -128,7 +128,7 @@ def version_of_release(db: Database, reference: str) -> int:
 
     Raises:
         MimecurateError: there is no such release, or no list was kept with it: it was imported, or
-            made before the classes were first changed.
+            made while there was none.
     """
     release_id = find_release(db, reference)["release_id"]
     row = db.execute(
@@ -136,7 +136,6 @@ def version_of_release(db: Database, reference: str) -> int:
     ).fetchone()
     if row is None:
         raise MimecurateError(
-            f"{reference} was imported, or made before the classes were first changed: "
-            "no list was kept with it"
+            f"{reference} was imported, or made without a list of classes: none was kept with it"
         )
     return int(row[0])

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 Vocabulary = Literal["kinetics400", "kinetics600", "kinetics700"]
 VOCABULARIES: tuple[Vocabulary, ...] = ("kinetics400", "kinetics600", "kinetics700")
-COLUMNS = ("name", "definition", "object_size", "scene", "superclass", "aliases", *VOCABULARIES)
+PROPERTIES = ("definition", "object_size", "scene", "superclass")
+OTHER_NAMES = ("aliases", *VOCABULARIES, "split_from")
+COLUMNS = ("name", *PROPERTIES, *OTHER_NAMES)
 SUPERCLASSES_FILE = "superclasses_kinetics400.json"
+_STORED_AS = {"aliases": "alias"}
 _SCENE = {"": None, "yes": True, "no": False}
 
 
@@ -44,6 +47,8 @@ class ClassEntry:
     """Its names there, where they are others than its own."""
     kinetics600: tuple[str, ...] = ()
     kinetics700: tuple[str, ...] = ()
+    split_from: tuple[str, ...] = ()
+    """Names of a class that was split, and of which this is a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,7 @@ def load_classes(db: Database) -> list[ClassEntry]:
                 size,
                 None if scene is None else bool(scene),
                 superclass,
-                tuple(said.get("alias", ())),
-                *(tuple(said.get(vocabulary, ())) for vocabulary in VOCABULARIES),
+                *(tuple(said.get(_STORED_AS.get(kind, kind), ())) for kind in OTHER_NAMES),
             )
         )
     return entries
@@ -98,9 +102,10 @@ def save_classes(db: Database, entries: Iterable[ClassEntry]) -> None:
             "scene = excluded.scene, superclass = excluded.superclass",
             [e.name, e.definition, e.object_size, e.scene, e.superclass],
         )
-        for vocabulary in ("alias", *VOCABULARIES):
-            for other in e.aliases if vocabulary == "alias" else getattr(e, vocabulary):
-                db.execute("INSERT INTO class_names VALUES (?, ?, ?)", [e.name, vocabulary, other])
+        for kind in OTHER_NAMES:
+            stored = _STORED_AS.get(kind, kind)
+            for other in getattr(e, kind):
+                db.execute("INSERT INTO class_names VALUES (?, ?, ?)", [e.name, stored, other])
 
 
 def read_classes(path: Path) -> list[ClassEntry]:
@@ -125,7 +130,7 @@ def read_classes(path: Path) -> list[ClassEntry]:
                 row["object_size"] or None,
                 _SCENE[row["scene"]],
                 normal_class_name(row["superclass"]) or None,
-                *(_names(row[column]) for column in ("aliases", *VOCABULARIES)),
+                *(_names(row[kind]) for kind in OTHER_NAMES),
             )
         )
     problems += [Problem(words, lines.get(name)) for name, words in list_problems(entries)]
@@ -166,10 +171,7 @@ def class_rows(entries: Iterable[ClassEntry]) -> list[tuple[str, ...]]:
             e.object_size or "",
             scene[e.scene],
             e.superclass or "",
-            *(
-                "|".join(names)
-                for names in (e.aliases, e.kinetics400, e.kinetics600, e.kinetics700)
-            ),
+            *("|".join(getattr(e, kind)) for kind in OTHER_NAMES),
         )
         for e in entries
     ]
@@ -194,6 +196,9 @@ def find_class(db: Database, label: str) -> str:
     names = [name for (name,) in db.execute("SELECT name FROM classes")]
     if not names:
         return check_class_name(wanted)
+    if parts := classes_called(db).get(wanted):
+        listed = ", ".join(map(repr, sorted(parts)))
+        raise MimecurateError(f"class {wanted[:60]!r} was split: name one of {listed}")
     near = get_close_matches(wanted, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "; see `mimecurate classes list`"
     raise MimecurateError(f"no class {wanted[:60]!r}{hint}")
@@ -206,6 +211,14 @@ def class_of_alias(db: Database) -> dict[str, str]:
         "AND other NOT IN (SELECT name FROM classes)"
     )
     return dict(rows.fetchall())
+
+
+def classes_called(db: Database) -> dict[str, frozenset[str]]:
+    """Return what each name that no class has any more means: a class, or the parts of one."""
+    found: dict[str, frozenset[str]] = {}
+    for other, name in db.execute("SELECT other, name FROM class_called"):
+        found[other] = found.get(other, frozenset()) | {name}
+    return found
 
 
 def kinetics_names(entry: ClassEntry) -> dict[Vocabulary, KineticsNames]:
@@ -262,6 +275,7 @@ def merged(entry: ClassEntry, others: Iterable[ClassEntry]) -> ClassEntry:
         entry = replace(
             entry,
             aliases=_union(entry.aliases, (other.name,), other.aliases, leave=entry.name),
+            split_from=_union(entry.split_from, other.split_from, leave=entry.name),
             kinetics400=_union(own["kinetics400"].names, its["kinetics400"].names),
             kinetics600=_union(own["kinetics600"].names, its["kinetics600"].names),
             kinetics700=_union(own["kinetics700"].names, its["kinetics700"].names),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from mimecurate.curation.classes import class_of_alias
+from mimecurate.curation.classes import classes_called
 from mimecurate.curation.discover_sources import clean_text
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
@@ -55,8 +55,7 @@ COLUMNS = (
 _VERDICTS = """verdicts AS MATERIALIZED (
     SELECT clips.video_id, max(verdict = 'yes') AS yes, max(verdict = 'no') AS no
     FROM clip_verdicts JOIN clips USING (clip_id) GROUP BY clips.video_id)"""
-_CALLED = """SELECT :label
-            UNION ALL SELECT other FROM class_names WHERE vocabulary = 'alias' AND name = :label"""
+_CALLED = "SELECT :label UNION ALL SELECT other FROM class_called WHERE name = :label"
 _STATE = f"""CASE
     WHEN c.url IS NULL THEN 'withdrawn'
     WHEN EXISTS (SELECT 1 FROM release_rows WHERE release_rows.video_id = c.video_id)
@@ -81,8 +80,8 @@ _OF_CLASS = f"""wanted AS MATERIALIZED (
 _LABELS = """(SELECT group_concat(label, '; ') FROM (
     SELECT label FROM finds CROSS JOIN searches USING (search_id)
         CROSS JOIN query_classes USING (query_id) WHERE finds.candidate_id = c.candidate_id
-    UNION SELECT coalesce((SELECT name FROM class_names WHERE vocabulary = 'alias'
-        AND other = label), label) FROM manual_finds
+    UNION SELECT coalesce(name, label) FROM manual_finds
+        LEFT JOIN class_called ON other = label
         WHERE manual_finds.candidate_id = c.candidate_id
         AND label IS NOT NULL ORDER BY label))"""
 
@@ -249,11 +248,15 @@ def fetch_list(
     """
     from mimecurate.schemas.times import format_seconds
 
-    now_called = class_of_alias(db)
+    called = classes_called(db)
     classes = {name for (name,) in db.execute("SELECT name FROM classes")}
 
     def is_wanted(name: str) -> bool:
         return not classes or name in classes
+
+    def name_of(said: str | None, wanted: str) -> str:
+        names = called.get(said, {said}) if said else ()
+        return next(iter(names)) if len(names) == 1 else wanted
 
     for row in list_candidates(db, label=label, states=states, limit=limit):
         labels = [name for name in str(row["labels"] or "").split("; ") if is_wanted(name)]
@@ -269,13 +272,7 @@ def fetch_list(
             {"length": MANUAL_CLIP_MS, "video_id": video_id, "label": label},
         ).fetchall()
         for start, end, said in spans:
-            yield (
-                url,
-                format_seconds(start),
-                format_seconds(end),
-                now_called.get(said, said) or wanted,
-                video_id,
-            )
+            yield url, format_seconds(start), format_seconds(end), name_of(said, wanted), video_id
         if not spans:
             yield url, "", "", wanted, video_id
 

@@ -14,7 +14,8 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mimecurate.curation.classes import class_of_alias
+from mimecurate.curation.class_changes import DROPPED_WHY
+from mimecurate.curation.classes import class_of_alias, classes_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,23 @@ INTERVAL = 0.9
 """Of the posterior that is shown."""
 PRIOR = 0.5
 """Jeffreys' prior of a proportion: Beta(1/2, 1/2)."""
+
+
+_SAID = """WITH dropped AS MATERIALIZED (
+    SELECT clip_id, (SELECT max(decision_id) FROM decisions AS e WHERE e.clip_id = d.clip_id
+        AND e.decision_id < d.decision_id
+        AND NOT EXISTS (SELECT 1 FROM retractions WHERE decision_id = e.decision_id)) AS before
+    FROM decisions AS d WHERE method = 'rule' AND why LIKE :dropped AND decision_id =
+        (SELECT decision_id FROM current_decisions AS c WHERE c.clip_id = d.clip_id)),
+said AS MATERIALIZED (
+    SELECT video_id, verdict, coalesce(v.label, clips.label) AS label, clips.label AS wanted
+    FROM clip_verdicts AS v CROSS JOIN clips USING (clip_id)
+    WHERE verdict IN ('yes', 'no') AND clip_id NOT IN (SELECT clip_id FROM dropped)
+    UNION ALL
+    SELECT video_id, verdict, coalesce(d.label, clips.label), clips.label
+    FROM dropped CROSS JOIN decisions AS d ON decision_id = before
+        CROSS JOIN clips ON clips.clip_id = d.clip_id WHERE verdict IN ('yes', 'no'))"""
+"""What was said of clips; where a class was dropped, what had been said before."""
 
 
 class Use(NamedTuple):
@@ -47,10 +65,10 @@ class Judged(NamedTuple):
     search_id: int
     rank: int
     verdict: str
-    label: str | None
-    """The class that was accepted."""
-    wanted: str | None
-    """The class that it was looked at for."""
+    accepted: frozenset[str]
+    """The class that was accepted; several: one of them, for the class was split since."""
+    wanted: frozenset[str]
+    """The class that it was looked at for; empty: nobody said."""
     source: str = ""
     """Where the query found the video."""
 
@@ -188,16 +206,20 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
 def is_yes(one: Judged, labels: frozenset[str]) -> bool | None:
     """Say what a verdict means for a query that is for ``labels``; None: nothing.
 
-    >>> is_yes(Judged(1, 1, 1, 1, "yes", "archery", "archery"), frozenset({"archery"}))
+    >>> archery, bowling, none = frozenset({"archery"}), frozenset({"bowling"}), frozenset()
+    >>> is_yes(Judged(1, 1, 1, 1, "yes", archery, archery), archery)
     True
-    >>> is_yes(Judged(1, 1, 1, 1, "yes", "bowling", "archery"), frozenset({"archery"}))
+    >>> is_yes(Judged(1, 1, 1, 1, "yes", bowling, archery), archery)
     False
-    >>> is_yes(Judged(1, 1, 1, 1, "no", None, "bowling"), frozenset({"archery"})) is None
+    >>> is_yes(Judged(1, 1, 1, 1, "no", none, bowling), archery) is None
     True
     """
-    if one.verdict == "yes" and (not labels or one.label in labels):
-        return True
-    if one.verdict in {"yes", "no"} and (not labels or one.wanted is None or one.wanted in labels):
+    if one.verdict == "yes":
+        if not labels or (one.accepted and one.accepted <= labels):
+            return True
+        if one.accepted & labels:
+            return None
+    if one.verdict in {"yes", "no"} and (not labels or not one.wanted or one.wanted & labels):
         return False
     return None
 
@@ -266,24 +288,24 @@ def _judged(
     db: Database, query_of: Mapping[int, int], source_of: Mapping[int, str]
 ) -> tuple[Judged, ...]:
     rows = db.execute(
-        "WITH said AS MATERIALIZED (SELECT clips.video_id, verdict, "
-        "coalesce(v.label, clips.label) AS label, clips.label AS wanted "
-        "FROM clip_verdicts AS v CROSS JOIN clips USING (clip_id) WHERE verdict IN ('yes', 'no')) "
-        "SELECT candidate_id, search_id, rank, verdict, label, wanted "
+        f"{_SAID} SELECT candidate_id, search_id, rank, verdict, label, wanted "
         "FROM said CROSS JOIN candidates USING (video_id) CROSS JOIN finds USING (candidate_id) "
         "UNION ALL SELECT candidate_id, search_id, rank, 'no', NULL, label "
-        "FROM rejections CROSS JOIN finds USING (candidate_id)"
+        "FROM rejections CROSS JOIN finds USING (candidate_id)",
+        {"dropped": f"{DROPPED_WHY}%"},
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    now_called: dict[str | None, str] = dict(class_of_alias(db).items())
+    called = classes_called(db)
+    meaning: dict[str | None, frozenset[str]] = {None: frozenset()}
 
-    def called(label: str | None) -> str | None:
-        return now_called.get(label, label)
+    def meant(label: str | None) -> frozenset[str]:
+        if label not in meaning:
+            assert label is not None
+            meaning[label] = called.get(label, frozenset({label}))
+        return meaning[label]
 
     return tuple(
-        Judged(
-            query_of[s], candidate, s, rank, verdict, called(label), called(wanted), source_of[s]
-        )
+        Judged(query_of[s], candidate, s, rank, verdict, meant(label), meant(wanted), source_of[s])
         for candidate, s, rank, verdict, label, wanted in rows
     )
 

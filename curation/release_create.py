@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from mimecurate.curation.class_maps import record_found
 from mimecurate.curation.release_cards import card_of
 from mimecurate.curation.release_checks import (
     CHECKS,
@@ -173,6 +174,7 @@ def _freeze(
     with writing(db):
         if not is_frozen(db, header, contents.digest):
             _check_version(made, version)
+            record_found(db, who=f"release create {header.reference}")
             freeze(db, header, contents)
     return replace(made, version=version, frozen=True)
 

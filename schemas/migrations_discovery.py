@@ -135,11 +135,10 @@ def m006_discovery(db: Database) -> None:
     )
 
 
-def _withdrawn_with_their_clips() -> tuple[str, ...]:
-    forget = (
-        "UPDATE candidates SET url = NULL, title = NULL, channel = NULL, duration_ms = NULL, "
-        "published_at = NULL, refresh_by = NULL WHERE "
-    )
+def _withdrawn_with_their_clips(*later: str) -> tuple[str, ...]:
+    columns = ("title", "channel", "duration_ms", "published_at", "refresh_by", *later)
+    forget = f"UPDATE candidates SET url = NULL, {', '.join(f'{c} = NULL' for c in columns)} WHERE "
+    any_known = f"coalesce({', '.join(f'NEW.{c}' for c in columns)}) IS NOT NULL "
     return (
         "CREATE TRIGGER withdrawals_forget_candidates AFTER INSERT ON withdrawals BEGIN "
         f"{forget} video_id = {_video_of('NEW.clip_id')}; END",
@@ -148,8 +147,7 @@ def _withdrawn_with_their_clips() -> tuple[str, ...]:
         f"AND clip_id < NEW.video_id || '`' AND {_video_of('clip_id')} = NEW.video_id) "
         f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
         "CREATE TRIGGER candidates_stay_withdrawn AFTER UPDATE ON candidates "
-        "WHEN NEW.url IS NULL AND coalesce(NEW.title, NEW.channel, NEW.duration_ms, "
-        "NEW.published_at, NEW.refresh_by) IS NOT NULL "
+        f"WHEN NEW.url IS NULL AND {any_known}"
         f"BEGIN {forget} candidate_id = NEW.candidate_id; END",
     )
 
@@ -194,4 +192,51 @@ def m007_class_maps(db: Database) -> None:
         "CREATE TRIGGER releases_keep_their_class_map AFTER INSERT ON releases "
         "WHEN EXISTS (SELECT 1 FROM class_maps) AND NEW.origin NOT LIKE 'import%' BEGIN "
         "INSERT INTO release_class_maps SELECT NEW.release_id, max(version) FROM class_maps; END",
+    )
+
+
+@migrations()
+def m008_parts_and_dates(db: Database) -> None:
+    """Parts know the class they were split from; a length has a date of its own.
+
+    `class_called` says which classes a name means that none has any more: of what was said before a
+    class was split nobody knows to which part it belongs.
+    `search.list` doesn't say how long a video is, so what it says anew moves `refresh_by` and not
+    `duration_refresh_by`. A withdrawal takes the list of classes of the release that it is made of.
+    """
+    execute(
+        db,
+        "ALTER TABLE class_names RENAME TO class_names_before",
+        """CREATE TABLE class_names (
+            name TEXT NOT NULL REFERENCES classes (name) ON DELETE CASCADE ON UPDATE CASCADE,
+            vocabulary TEXT NOT NULL CHECK (vocabulary IN
+                ('alias', 'split_from', 'kinetics400', 'kinetics600', 'kinetics700')),
+            other TEXT NOT NULL,
+            PRIMARY KEY (vocabulary, other, name)
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO class_names SELECT * FROM class_names_before",
+        "DROP TABLE class_names_before",
+        "CREATE INDEX class_names_name ON class_names (name)",
+        """CREATE VIEW class_called AS
+            SELECT DISTINCT other, name FROM class_names
+            WHERE vocabulary IN ('alias', 'split_from')
+                AND other NOT IN (SELECT name FROM classes)""",
+        "DROP TRIGGER releases_keep_their_class_map",
+        "CREATE TRIGGER releases_keep_their_class_map AFTER INSERT ON releases "
+        "WHEN EXISTS (SELECT 1 FROM class_maps) AND NEW.origin NOT LIKE 'import%' "
+        "AND NEW.origin <> 'withdrawal' BEGIN "
+        "INSERT INTO release_class_maps SELECT NEW.release_id, max(version) FROM class_maps; END",
+        "CREATE TRIGGER withdrawals_keep_their_class_map AFTER INSERT ON releases "
+        "WHEN NEW.origin = 'withdrawal' BEGIN "
+        "INSERT INTO release_class_maps SELECT NEW.release_id, release_class_maps.version "
+        "FROM release_class_maps JOIN releases USING (release_id) "
+        "WHERE name || '@' || releases.version = NEW.parent; END",
+        "ALTER TABLE candidates ADD COLUMN duration_refresh_by TEXT",
+        "UPDATE candidates SET duration_refresh_by = refresh_by WHERE duration_ms IS NOT NULL",
+        "CREATE INDEX candidates_refresh_duration ON candidates (duration_refresh_by) "
+        "WHERE duration_refresh_by IS NOT NULL",
+        "DROP TRIGGER withdrawals_forget_candidates",
+        "DROP TRIGGER candidates_not_of_withdrawn",
+        "DROP TRIGGER candidates_stay_withdrawn",
+        *_withdrawn_with_their_clips("duration_refresh_by"),
     )

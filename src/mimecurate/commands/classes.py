@@ -331,6 +331,9 @@ def _show(done: Applied) -> None:
         f"{e.undecided_again:,} are to be made again, {e.rejected:,} become no; "
         f"{e.listed:,} clips and {e.queries:,} queries go along"
     )
+    if e.by_hand:
+        each = "; they count for each part" if done.change.splits else ""
+        say(f"finds and rejections by hand that go along: {e.by_hand:,}{each}")
     if e.released:
         say(f"released clips that keep their class, for a release is frozen: {e.released:,}")
     if done.version is None:
