@@ -31,6 +31,7 @@ _R18 = Protocol(
     fps=15,
     views=5,
     resize=(128, 171),
+    antialias=False,
     crop=(112, 112),
     mean=_NEW_MEAN,
     std=_NEW_STD,
@@ -62,7 +63,9 @@ _HARA_FRAMES = Protocol(
     mean=(114.7748, 107.7354, 99.4750),
     std=(1, 1, 1),
 )
-_MARS_FLOW = replace(_HARA_FRAMES, mean=(127.5, 127.5), std=(1, 1), average="logits")
+_MARS_FLOW = replace(
+    _HARA_FRAMES, mean=(127.5, 127.5), std=(1, 1), partial="drop", average="logits"
+)
 _I3D_FRAMES = Protocol(
     frames=64,
     stride=1,

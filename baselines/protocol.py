@@ -17,10 +17,15 @@ class Protocol:
             overlap, as many as the video has.
         short: what a clip that ends early is filled with: the video from its start again
             (``"loop"``), or its last frame (``"hold"``).
+        partial: what becomes of the last of consecutive clips, where the video ends within it:
+            it is filled like a short video (``"fill"``), or left out (``"drop"``) unless it is
+            the only one.
         fps: frames per second that the model was trained at; frames are picked so that they
-            lie nearest to that rate. ``None``: the video's own.
+            pass at that rate. ``None``: the video's own.
         short_side: pixels of the shorter side after resizing; ``None`` where ``resize`` is given.
         resize: exact (height, width) after resizing, for models that want it so.
+        antialias: each pixel is made of all that it covers, as in PIL; or of the four nearest
+            alone, as in OpenCV and in torchvision's presets for video.
         crop: (height, width) of the crop in pixels.
         crops: 1 (centre) or 3 (along the longer side).
         scale: what a pixel value 0..255 is divided by, before ``mean`` and ``std``.
@@ -38,9 +43,11 @@ class Protocol:
     views: int | None = None
     crops: Literal[1, 3] = 1
     short: Literal["loop", "hold"] = "loop"
+    partial: Literal["fill", "drop"] = "fill"
     fps: float | None = None
     short_side: int | None = None
     resize: tuple[int, int] | None = None
+    antialias: bool = True
     average: Literal["softmax", "logits"] = "softmax"
 
 
