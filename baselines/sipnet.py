@@ -18,21 +18,21 @@ class SipNet(nn.Module):
 
     Attributes:
         frames: T, what one output sees.
-        in_features: F, numbers per person and frame.
+        width: F, features of a person in one frame.
     """
 
-    def __init__(self, *, classes: int = 400, in_features: int = 2048, frames: int = 32) -> None:
+    def __init__(self, *, num_classes: int = 400, features: int = 2048, frames: int = 32) -> None:
         """Make the model with PyTorch's default weights.
 
         Args:
-            classes: number of outputs.
-            in_features: width of the features: 2048 of LCR-Net++, 1024 of Keypoint R-CNN's box
+            num_classes: number of outputs.
+            features: width of the features: 2048 of LCR-Net++, 1024 of Keypoint R-CNN's box
                 head.
             frames: T, the kernel's size.
         """
         super().__init__()
-        self.frames, self.in_features = frames, in_features
-        self.conv = nn.Conv1d(in_features, classes, kernel_size=frames)
+        self.frames, self.width = frames, features
+        self.conv = nn.Conv1d(features, num_classes, kernel_size=frames)
 
     def clip_logits(self, x: Tensor) -> Tensor:
         """Score every clip of T consecutive frames.
@@ -41,7 +41,7 @@ class SipNet(nn.Module):
             x: float[N, F, L], L >= T.
 
         Returns:
-            float[N, classes, L - T + 1].
+            float[N, num_classes, L - T + 1].
         """
         result: Tensor = self.conv(x)
         return result
@@ -57,7 +57,7 @@ class SipNet(nn.Module):
             lengths: int[N], frames that count, each from T to L; ``None``: all.
 
         Returns:
-            float[N, classes], logarithms of probabilities.
+            float[N, num_classes], logarithms of probabilities.
         """
         log_probabilities = self.clip_logits(x).log_softmax(dim=1)
         clips = log_probabilities.shape[2]

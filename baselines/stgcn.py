@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mimecurate.baselines.skeleton_graphs import Strategy, adjacency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 """Channels after each block; the temporal stride is 2 where they grow."""
@@ -93,15 +93,15 @@ class StGcn(nn.Module):
 
     Attributes:
         layout: name of the joints' order.
-        in_channels: numbers of each joint: x, y and its score, or x, y and z.
+        channels: numbers of each joint: x, y and its score, or x, y and z.
     """
 
     def __init__(
         self,
         layout: str = "openpose18",
         *,
-        classes: int = 400,
-        in_channels: int = 3,
+        num_classes: int = 400,
+        channels: int = 3,
         strategy: Strategy = "spatial",
         max_hop: int = 1,
         dropout: float = 0.0,
@@ -111,8 +111,8 @@ class StGcn(nn.Module):
 
         Args:
             layout: one of `skeleton_graphs.LAYOUTS`.
-            classes: number of outputs.
-            in_channels: numbers of each joint.
+            num_classes: number of outputs.
+            channels: numbers of each joint.
             strategy: how neighbours are split; the published weights all have ``spatial``.
             max_hop: bones between neighbours, at most.
             dropout: after each block but the first; 0 for Kinetics, 0.5 for NTU RGB+D.
@@ -122,13 +122,13 @@ class StGcn(nn.Module):
             SettingError: no such layout or strategy.
         """
         super().__init__()
-        self.layout, self.in_channels = layout, in_channels
+        self.layout, self.channels = layout, channels
         graph = torch.tensor(adjacency(layout, strategy, max_hop=max_hop), dtype=torch.float32)
         self.A: Tensor
         self.register_buffer("A", graph)
         subsets, joints = graph.shape[0], graph.shape[1]
-        self.data_bn = nn.BatchNorm1d(in_channels * joints)
-        before = (in_channels, *WIDTHS[:-1])
+        self.data_bn = nn.BatchNorm1d(channels * joints)
+        before = (channels, *WIDTHS[:-1])
         self.st_gcn_networks = nn.ModuleList(
             Block(
                 narrow,
@@ -145,7 +145,7 @@ class StGcn(nn.Module):
             self.edge_importance = nn.ParameterList(
                 nn.Parameter(torch.ones_like(graph)) for _ in WIDTHS
             )
-        self.fcn = nn.Conv2d(WIDTHS[-1], classes, kernel_size=1)
+        self.fcn = nn.Conv2d(WIDTHS[-1], num_classes, kernel_size=1)
 
     def features(self, x: Tensor) -> Tensor:
         """Average what the last block gives over frames, joints and persons.
@@ -173,10 +173,23 @@ class StGcn(nn.Module):
                 persons.
 
         Returns:
-            float[N, classes], logits.
+            float[N, num_classes], logits.
         """
         logits: Tensor = self.fcn(self.features(x))
         return logits.flatten(1)
+
+
+def class_names(name: str) -> Sequence[str]:
+    """Name the 400 outputs of the authors' Kinetics weights, in order.
+
+    Their ``label_name.txt`` is in alphabetical order, as torchvision's list of the same classes.
+
+    Args:
+        name: of the model; it doesn't matter.
+    """
+    from mimecurate.baselines import torchvision_models
+
+    return torchvision_models.class_names("r3d_18")
 
 
 _PYSKL_NAMES = (

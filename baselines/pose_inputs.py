@@ -1,0 +1,279 @@
+"""What pose models read: the people of a clip as arrays of joints or features.
+
+A *sequence* is float32[C, L, V, M]: C numbers of each joint, L frames, V joints, M persons; or
+float32[F, L], features of one person. `pose_clips` cuts it into what a model sees at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mimecurate.baselines.pose_clips import at_rate
+from mimecurate.baselines.skeleton_graphs import find_layout
+from mimecurate.errors import ClipError, MimecurateError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mimecurate.baselines.people import People, Tube
+    from mimecurate.baselines.protocol import PoseProtocol
+
+    Floats = NDArray[np.float32]
+
+MOST_FRAMES = 216_000
+"""An hour at 60 frames per second: the longest clip whose people are taken."""
+
+PEOPLE_READ = 5
+"""People of one frame among whom the best are looked for (feeder_kinetics.py)."""
+
+_MEAN_OF = {"neck": ("left_shoulder", "right_shoulder"), "head": ("nose",)}
+"""Joints that other layouts lack, and what stands in for them."""
+
+_MEDIAPIPE = (
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
+    "left_ear right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow "
+    "right_elbow left_wrist right_wrist left_pinky right_pinky left_index right_index left_thumb "
+    "right_thumb left_hip right_hip left_knee right_knee left_ankle right_ankle left_heel "
+    "right_heel left_foot_index right_foot_index"
+)
+
+
+def joint_names(layout: str) -> tuple[str, ...]:
+    """Name the joints of a layout in order, also of those without a graph (``mediapipe33``).
+
+    Raises:
+        SettingError: there is no such layout.
+    """
+    return tuple(_MEDIAPIPE.split()) if layout == "mediapipe33" else find_layout(layout).joints
+
+
+def check_people(people: People) -> None:
+    """Make sure that the arrays fit together and hold numbers.
+
+    Joints with a score of 0 may hold anything: they are not looked at.
+
+    Raises:
+        ClipError: they don't.
+    """
+    n = len(people.frame)
+    shapes = [people.boxes.shape == (n, 4), people.scores.shape == (n,)]
+    shapes += [people.joints.ndim == 3, people.joints.shape[:1] == (n,)]
+    shapes += [people.joint_scores.shape == people.joints.shape[:2]]
+    if people.features is not None:
+        shapes += [people.features.ndim == 2, people.features.shape[:1] == (n,)]
+    if not all(shapes):
+        raise _corrupt(people, f"arrays of different lengths for {n} detections")
+    if people.frames > MOST_FRAMES:
+        raise _corrupt(people, f"{people.frames} frames; at most {MOST_FRAMES} are taken")
+    if people.fps is not None and not 1 <= people.fps <= 1000:
+        raise _corrupt(people, f"{people.fps} frames per second; it must be 1 to 1000")
+    if n == 0:
+        return
+    if people.frame.min() < 0 or people.frame.max() >= people.frames:
+        outside = int(people.frame[(people.frame < 0) | (people.frame >= people.frames)][0])
+        raise _corrupt(people, f"a person in frame {outside} of {people.frames} (from 0)")
+    if np.any(np.diff(people.frame) < 0):
+        raise _corrupt(people, "its detections are not in order of frames")
+    seen = people.joint_scores > 0
+    for name, values in (
+        ("boxes", people.boxes),
+        ("scores", people.scores),
+        ("joint scores", people.joint_scores),
+        ("joints", np.where(seen[:, :, None], people.joints, 0)),
+        ("features", people.features),
+    ):
+        if values is not None and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise _corrupt(people, f"{name} of detection {row} are not finite")
+
+
+def protocol_of(model: Any, protocol: PoseProtocol) -> PoseProtocol:
+    """Take a card's protocol, with the layout or clip length that the model was built with."""
+    if not protocol.layout:
+        return replace(protocol, frames=model.frames)
+    return replace(protocol, layout=model.layout)
+
+
+def sequences(people: People, protocol: PoseProtocol, channels: int) -> list[Floats]:
+    """Make one sequence for each tube, or one for the best people of each frame.
+
+    Args:
+        people: of one clip.
+        protocol: what the model wants.
+        channels: C, numbers of each joint, or F, width of the features.
+
+    Returns:
+        Sequences in the order of tubes; empty if there is nobody.
+
+    Raises:
+        ClipError: the people hold something that can't be.
+        MimecurateError: they lack what the model reads.
+    """
+    check_people(people)
+    if len(people.frame) == 0:
+        return []
+    if protocol.layout:
+        people = _with_layout(people, protocol)
+    else:
+        _check_features(people, channels)
+    if protocol.people == "best":
+        found = [best_of_frames(people, protocol, channels)]
+    else:
+        from mimecurate.baselines.tubes import link_tubes
+
+        found = [tube_sequence(tube, people, protocol, channels) for tube in link_tubes(people)]
+    return [at_rate(sequence, people.fps, protocol.fps) for sequence in found]
+
+
+def tube_sequence(tube: Tube, people: People, protocol: PoseProtocol, channels: int) -> Floats:
+    """Make the sequence of one tube; its first frame comes first.
+
+    Args:
+        tube: of ``people``.
+        people: the clip, for the size of its frames.
+        protocol: what the model wants.
+        channels: C, numbers of each joint.
+
+    Returns:
+        float32[C, L, V, M], the tube as the first person and zeros as the others; or
+        float32[F, L].
+    """
+    if not protocol.layout:
+        assert tube.features is not None  # checked for all people of the clip
+        return np.ascontiguousarray(tube.features.T)
+    joints = normalised(tube.joints, tube.joint_scores, people, protocol, channels)
+    sequence = np.zeros((channels, *joints.shape[:2], protocol.persons), np.float32)
+    sequence[:, :, :, 0] = joints.transpose(2, 0, 1)
+    return sequence
+
+
+def best_of_frames(people: People, protocol: PoseProtocol, channels: int) -> Floats:
+    """Make the sequence of the best people of each frame, as ST-GCN's feeder does.
+
+    Of the first five people of a frame, as they stand in the file, those with the highest sum of
+    joint scores are kept, best first. Nobody is followed from frame to frame (Yan et al. 2018,
+    Section 4.1; feeder_kinetics.py).
+
+    Args:
+        people: of one clip, with the model's layout.
+        protocol: what the model wants.
+        channels: C, numbers of each joint.
+
+    Returns:
+        float32[C, L, V, M], L up to the last frame with a person.
+    """
+    joints = normalised(people.joints, people.joint_scores, people, protocol, channels)
+    starts = np.searchsorted(people.frame, people.frame)
+    rank = np.arange(len(people.frame)) - starts  # within the frame, in the file's order
+    read = np.flatnonzero(rank < PEOPLE_READ)
+    totals = people.joint_scores.sum(axis=1)
+    order = read[np.lexsort((read, -totals[read], people.frame[read]))]
+    frame = people.frame[order]
+    slot = np.arange(len(order)) - np.searchsorted(frame, frame)
+    kept = slot < protocol.persons
+    length = int(people.frame[-1]) + 1
+    sequence = np.zeros((channels, length, joints.shape[1], protocol.persons), np.float32)
+    sequence[:, frame[kept], :, slot[kept]] = joints[order[kept]].transpose(0, 2, 1)
+    return sequence
+
+
+def normalised(
+    joints: Floats,
+    joint_scores: Floats,
+    people: People,
+    protocol: PoseProtocol,
+    channels: int,
+) -> Floats:
+    """Scale coordinates as the model's paper does, and put the score beside them.
+
+    In two dimensions the frame reaches from -span/2 to span/2 in both directions; joints outside
+    the frame lie beyond. In three the estimator's own units stay: the first layer is a batch
+    normalisation of each coordinate of each joint. Joints that were not seen lie at 0; their
+    score stays.
+
+    Args:
+        joints: float32[L, V, D].
+        joint_scores: float32[L, V].
+        people: for the size of the frames.
+        protocol: what the model wants.
+        channels: D for the coordinates alone, D + 1 for the score too.
+
+    Returns:
+        float32[L, V, channels].
+    """
+    if protocol.dimensions == 2:
+        size = np.array([people.width, people.height], np.float32)
+        joints = ((joints / size - np.float32(0.5)) * np.float32(protocol.span)).astype(np.float32)
+    joints = np.where((joint_scores > protocol.min_score)[:, :, None], joints, np.float32(0))
+    return np.concatenate([joints, joint_scores[:, :, None]], axis=2, dtype=np.float32)[
+        :, :, :channels
+    ]
+
+
+def _with_layout(people: People, protocol: PoseProtocol) -> People:
+    """Reorder the joints for the model, if its layout can be had from the people's.
+
+    Raises:
+        MimecurateError: it can't; or joints in three dimensions for a model of two, or the
+            other way round; or frames without a size.
+    """
+    dimensions = people.joints.shape[2]
+    if dimensions != protocol.dimensions:
+        raise MimecurateError(
+            f"{people.clip_id}: joints in {dimensions} dimensions; the model reads "
+            f"{protocol.dimensions}"
+        )
+    if dimensions == 2 and not (people.width > 0 and people.height > 0):
+        raise _corrupt(people, f"frames of {people.width} x {people.height} pixels")
+    names = joint_names(people.layout)
+    if people.joints.shape[1] != len(names):
+        raise _corrupt(
+            people, f"{people.joints.shape[1]} joints; the layout {people.layout} has {len(names)}"
+        )
+    seen = people.joint_scores > 0
+    people = replace(people, joints=np.where(seen[:, :, None], people.joints, np.float32(0)))
+    if people.layout == protocol.layout:
+        return people
+    sources = {joint: _sources(joint, names) for joint in joint_names(protocol.layout)}
+    lacking = [joint for joint, at in sources.items() if not at]
+    if lacking:
+        raise MimecurateError(
+            f"{people.clip_id}: joints are {people.layout}; the model reads {protocol.layout}, "
+            f"and there is no {lacking[0]}"
+        )
+    columns = [people.joints[:, at].mean(axis=1, dtype=np.float32) for at in sources.values()]
+    scores = [people.joint_scores[:, at].min(axis=1) for at in sources.values()]
+    return replace(
+        people,
+        layout=protocol.layout,
+        joints=np.stack(columns, axis=1),
+        joint_scores=np.stack(scores, axis=1),
+    )
+
+
+def _sources(joint: str, names: Sequence[str]) -> list[int]:
+    """Find which joints ``joint`` is the mean of; none if one of them isn't there."""
+    wanted = (joint,) if joint in names else _MEAN_OF.get(joint, (joint,))
+    return [names.index(name) for name in wanted] if set(wanted) <= set(names) else []
+
+
+def _check_features(people: People, width: int) -> None:
+    if people.features is None:
+        raise MimecurateError(
+            f"{people.clip_id}: people without features, which the model reads; find people "
+            "with a detector that gives them"
+        )
+    if people.features.shape[1] != width:
+        raise MimecurateError(
+            f"{people.clip_id}: {people.features.shape[1]} features for each person; the model "
+            f"was built for {width}"
+        )
+
+
+def _corrupt(people: People, what: str) -> ClipError:
+    return ClipError(Reason.CORRUPT, f"people of {people.clip_id}: {what}")
