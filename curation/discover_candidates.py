@@ -145,7 +145,7 @@ def show_candidate(db: Database, video_id: str) -> dict[str, object]:
     candidate_id = _candidate_id(db, video_id)
     row = db.execute(
         f"WITH {_VERDICTS} SELECT {_STATE}, title, channel, duration_ms, published_at, url, "
-        "source, found_at, refresh_by, gone_at FROM candidates AS c "
+        "source, found_at, refresh_by, duration_refresh_by, gone_at FROM candidates AS c "
         "LEFT JOIN verdicts ON verdicts.video_id = c.video_id WHERE c.candidate_id = :id",
         {"id": candidate_id, "label": None},
     )

@@ -132,8 +132,9 @@ def record_page(
 ) -> Recorded:
     """Record one answer and all it found, in one transaction.
 
-    A video that is known keeps its row; what a later search says of it fills gaps, and, where the
-    source's terms ask for fresh metadata, replaces it.
+    A video that is known keeps its row; what a later search says of it fills gaps. Where the
+    source's terms ask for fresh metadata, it replaces what is there, and moves the date of what it
+    says alone: a length that it doesn't say again keeps its own.
     """
     found = list({video.video_id: video for video in answer.found}.values())
     at = now()
@@ -185,14 +186,18 @@ def _known(db: Database, video_ids: Sequence[str]) -> dict[str, int]:
 
 
 def _upsert(db: Database, video: Found, source: str, at: str, refresh_by: str | None) -> None:
+    undated = "CASE WHEN excluded.refresh_by IS NULL OR refresh_by IS NULL THEN {} END"
     db.execute(
         "INSERT INTO candidates (video_id, url, title, channel, duration_ms, published_at, source, "
-        "found_at, refresh_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "found_at, refresh_by, duration_refresh_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (video_id) DO UPDATE SET "
-        "title = coalesce(excluded.title, title), channel = coalesce(excluded.channel, channel), "
+        f"title = coalesce(excluded.title, {undated.format('title')}), "
+        f"channel = coalesce(excluded.channel, {undated.format('channel')}), "
+        f"published_at = coalesce(excluded.published_at, {undated.format('published_at')}), "
+        "refresh_by = coalesce(excluded.refresh_by, refresh_by), "
         "duration_ms = coalesce(excluded.duration_ms, duration_ms), "
-        "published_at = coalesce(excluded.published_at, published_at), "
-        "refresh_by = coalesce(excluded.refresh_by, refresh_by), gone_at = NULL",
+        "duration_refresh_by = iif(excluded.duration_ms IS NULL, duration_refresh_by, "
+        "excluded.duration_refresh_by), gone_at = NULL",
         [
             video.video_id,
             video.url,
@@ -203,5 +208,6 @@ def _upsert(db: Database, video: Found, source: str, at: str, refresh_by: str | 
             source,
             at,
             refresh_by,
+            None if video.duration_ms is None else refresh_by,
         ],
     )

@@ -1,7 +1,9 @@
 """Keep the YouTube Data API's terms: metadata is asked anew, or deleted, before it is 30 days old.
 
 What is kept for good is what the curator's list is made of: the video's id and link, which queries
-found it and when, and what people said of it.
+found it and when, and what people said of it. Title, channel and time of publication are said
+together, by each search, and share a date; a video's length has one of its own. What yt-dlp said
+has none, unless the API said the same kind of thing.
 """
 
 from __future__ import annotations
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
     from mimecurate.curation.discover_sources import Found
     from mimecurate.curation.workspace import Workspace
 
-_NO_METADATA = "title = NULL, channel = NULL, duration_ms = NULL, published_at = NULL"
+_NO_SEARCHED = "title = NULL, channel = NULL, published_at = NULL, refresh_by = NULL"
+"""What a search says, and until when."""
+_NO_LENGTH = "duration_ms = NULL, duration_refresh_by = NULL"
+_DUE = (
+    "SELECT candidate_id, refresh_by AS day FROM candidates WHERE refresh_by <= :day "
+    "UNION ALL SELECT candidate_id, duration_refresh_by FROM candidates "
+    "WHERE duration_refresh_by <= :day"
+)
 _BATCH = 5_000
 
 
@@ -44,7 +53,7 @@ class RefreshReport:
 def count_due(db: Database, within_days: int = 0) -> int:
     """Count the candidates whose metadata is to be refreshed within so many days."""
     row = db.execute(
-        "SELECT count(*) FROM candidates WHERE refresh_by <= ?", [_day(within_days)]
+        f"SELECT count(DISTINCT candidate_id) FROM ({_DUE})", {"day": _day(within_days)}
     ).fetchone()
     return int(row[0])
 
@@ -84,20 +93,19 @@ def refresh(
 def delete_due(workspace: Workspace, *, within_days: int = 0) -> RefreshReport:
     """Delete metadata whose date comes within so many days, without asking anybody."""
     db = workspace.db
-    report = RefreshReport(due=count_due(db, within_days))
+    until = [_day(within_days)]
     with workspace.lock("discover", "discover refresh"), db.atomic():
-        cursor = db.execute(
-            f"UPDATE candidates SET {_NO_METADATA}, refresh_by = NULL WHERE refresh_by <= ?",
-            [_day(within_days)],
-        )
-        report.deleted = int(cursor.rowcount)
-    return report
+        due = count_due(db, within_days)
+        db.execute(f"UPDATE candidates SET {_NO_SEARCHED} WHERE refresh_by <= ?", until)
+        db.execute(f"UPDATE candidates SET {_NO_LENGTH} WHERE duration_refresh_by <= ?", until)
+    return RefreshReport(due=due, deleted=due)
 
 
 def _due(db: Database, within_days: int) -> list[str]:
     rows = db.execute(
-        "SELECT video_id FROM candidates WHERE refresh_by <= ? ORDER BY refresh_by LIMIT ?",
-        [_day(within_days), _BATCH],
+        f"SELECT video_id FROM ({_DUE}) JOIN candidates USING (candidate_id) "
+        "GROUP BY candidate_id ORDER BY min(day) LIMIT :batch",
+        {"day": _day(within_days), "batch": _BATCH},
     )
     return [row[0] for row in rows]
 
@@ -114,7 +122,7 @@ def _store(
             video = known.get(video_id)
             if video is None:
                 db.execute(
-                    f"UPDATE candidates SET {_NO_METADATA}, refresh_by = NULL, gone_at = ? "
+                    f"UPDATE candidates SET {_NO_SEARCHED}, {_NO_LENGTH}, gone_at = ? "
                     "WHERE video_id = ?",
                     [now(), video_id],
                 )
@@ -122,13 +130,14 @@ def _store(
                 continue
             db.execute(
                 "UPDATE candidates SET title = ?, channel = ?, duration_ms = ?, published_at = ?, "
-                "refresh_by = ?, gone_at = NULL WHERE video_id = ?",
+                "refresh_by = ?, duration_refresh_by = ?, gone_at = NULL WHERE video_id = ?",
                 [
                     video.title,
                     video.channel,
                     video.duration_ms,
                     video.published_at,
                     refresh_by,
+                    None if video.duration_ms is None else refresh_by,
                     video_id,
                 ],
             )

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -214,6 +216,57 @@ def test_metadata_is_refreshed_or_deleted_by_its_date(
         0,
     )
     assert len(video_ids(space.db, QUERIES[0].text)) == 20, "what found it stays"
+
+
+def test_each_datum_is_as_old_as_what_said_it(space: Workspace, server: LoopbackYouTube) -> None:
+    video_id = video_ids(space.db, QUERIES[0].text)[0]
+    with space.db.atomic():
+        space.db.execute("UPDATE candidates SET refresh_by = '2020-01-01'")
+    refresh(space, api(server))
+    old = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
+    with space.db.atomic():
+        space.db.execute(
+            "UPDATE candidates SET refresh_by = ?1, duration_refresh_by = ?1, published_at = 'old' "
+            "WHERE video_id = ?2",
+            [old, video_id],
+        )
+    ((query_id, _),) = store_queries(space.db, QUERIES[:1])
+
+    def find(**source: object) -> tuple[Any, ...]:
+        """A search finds it again, and says its title alone."""
+        one = SimpleNamespace(**source)
+        page = Page((Found(video_id, "https://x.org/", "anew"),))
+        record_page(space.db, query_id, one, page=2, first_rank=1, answer=page)
+        row = space.db.execute(
+            "SELECT title, channel, published_at, duration_ms IS NULL, refresh_by, "
+            "duration_refresh_by FROM candidates WHERE video_id = ?",
+            [video_id],
+        ).fetchone()
+        return tuple(row)
+
+    *_, published, without, searched_by, length_by = find(name="yt-dlp", refresh_days=None)
+    assert (published, without, searched_by, length_by) == ("old", 0, old, old)
+    title, *told, searched_by, length_by = find(name="youtube-api", refresh_days=30)
+    assert (title, told, length_by) == ("anew", [None, None, 0], old)
+    assert searched_by > old
+    assert count_due(space.db, 3) == 1
+    assert (delete_due(space, within_days=3).deleted, count_due(space.db, 3)) == (1, 0)
+    shown = json.loads(run(space, "discover", "show", video_id, "--json"))
+    assert (shown["title"], shown["duration_ms"]) == ("anew", None)
+
+
+def test_a_length_that_yt_dlp_said_is_under_no_terms(space: Workspace) -> None:
+    page = Page((Found("0zFbEjoGlhc", "https://x.org/", "title", None, 5_000),))
+    ((query_id, _),) = store_queries(space.db, QUERIES[:1])
+    lengthless = Page((replace(page.found[0], duration_ms=None),))
+    for name, days, answer in (("yt-dlp", None, page), ("api", 30, lengthless)):
+        source = SimpleNamespace(name=name, refresh_days=days)
+        record_page(space.db, query_id, source, page=3, first_rank=1, answer=answer)
+    delete_due(space, within_days=31)
+    row = space.db.execute(
+        "SELECT title, duration_ms FROM candidates WHERE video_id = '0zFbEjoGlhc'"
+    ).fetchone()
+    assert row == (None, 5_000)
 
 
 def test_a_released_video_is_marked_when_it_is_found(
