@@ -17,6 +17,7 @@ from mimecurate.annotation.adjudicate_decisions import (
     record_decision,
     retract_rule_decisions,
 )
+from mimecurate.curation.classes import class_of_alias
 from mimecurate.curation.release_rule import (
     FLAGS,
     NO_MAJORITY,
@@ -229,12 +230,15 @@ def _take_over(db: Database, say: Callable[[str], object]) -> int:
     ).fetchall()
     latest = {row[0]: row for row in rows}
     holding = current_decisions(db) if latest else {}
+    now_called = class_of_alias(db)
     made = 0
-    for clip_id, annotator, at, round_, note, *fields, start_ms, end_ms in latest.values():
+    for clip_id, annotator, at, round_, note, *said, start_ms, end_ms in latest.values():
         current = holding.get(clip_id)
         if current and current.is_by_a_person and _time(current.decided_at) >= _time(at):
             continue
-        outcome = Outcome._make([*fields, None if start_ms is None else (start_ms, end_ms)])
+        verdict, label, *flags = said
+        trim = None if start_ms is None else (start_ms, end_ms)
+        outcome = Outcome._make([verdict, now_called.get(label, label), *flags, trim])
         if current and current.is_by_a_person and current.decided_by != annotator:
             say(
                 f"{clip_id}: what {annotator} answered in round {round_} takes the place of what "

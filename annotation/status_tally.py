@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from mimecurate.curation.classes import class_of_alias
 from mimecurate.schemas.flags import FLAGS
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Tally:
     _touched: Counter[str] = field(default_factory=Counter)
     _own_open: Counter[str] = field(default_factory=Counter)
     _owners: set[str] = field(default_factory=set)
+    now_called: Mapping[str, str] = field(default_factory=dict)
+    """The class that an earlier name of one means."""
 
     def open_for(self, annotator: str) -> int:
         """Count the clips that want an answer which this person neither answered nor skipped."""
@@ -88,7 +91,7 @@ class Tally:
             self._still += 1
             self._touched.update(votes.keys())
         for annotator, vote in votes.items():
-            _add_vote(self.people[annotator], vote, predicted, gold)
+            _add_vote(self.people[annotator], vote, predicted, gold, self.now_called)
         self.answers += given
         self.answers_left += max(wanted - given, 0)
         if wanted or votes:
@@ -111,7 +114,7 @@ class Tally:
 
 def tally_round(db: Database, name: str) -> Tally:
     """Count what there is of a round."""
-    tally = Tally()
+    tally = Tally(now_called=class_of_alias(db))
     drafts: dict[str, set[str]] = defaultdict(set)
     for clip_id, annotator in db.execute(_DRAFTS, [name]):
         drafts[annotator].add(clip_id)
@@ -141,7 +144,11 @@ def _answers_by_clip(
 
 
 def _add_vote(
-    tally: AnnotatorTally, vote: Sequence[Any], predicted: str | None, gold: Sequence[Any]
+    tally: AnnotatorTally,
+    vote: Sequence[Any],
+    predicted: str | None,
+    gold: Sequence[Any],
+    now_called: Mapping[str, str],
 ) -> None:
     _, _, is_skip, is_edited, *said = vote
     tally.counts["edited"] += is_edited
@@ -152,8 +159,9 @@ def _add_vote(
     label = said[GOLD_FIELDS.index("label")]
     if predicted is not None and label is not None:
         tally.counts["shown"] += 1
-        tally.counts["kept"] += label == predicted
+        tally.counts["kept"] += now_called.get(label, label) == now_called.get(predicted, predicted)
     for name, known, answer in zip(GOLD_FIELDS, gold, said, strict=True):
         if known is not None and answer is not None:
+            names = now_called if name == "label" else {}
             tally.gold[name] += 1
-            tally.right[name] += known == answer
+            tally.right[name] += names.get(known, known) == names.get(answer, answer)

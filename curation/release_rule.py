@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mimecurate.curation.classes import class_of_alias
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def votes_by_clip(
     """Read the latest current annotation of each annotator, clip by clip.
 
     Skipped clips are no votes, nor is what was said in a round of adjudication, where people saw
-    the answers of others.
+    the answers of others. Classes have the names that they have now.
 
     Args:
         db: the workspace's database.
@@ -133,11 +134,13 @@ def votes_by_clip(
             "exclude": json.dumps(sorted(exclude)),
         },
     )
+    now_called = class_of_alias(db)
     for clip_id, group in groupby(rows, key=itemgetter(0)):
         latest: dict[str, Vote] = {}
-        for _, annotator, *fields, start_ms, end_ms in group:
+        for _, annotator, verdict, label, *flags, start_ms, end_ms in group:
             trim = None if start_ms is None else (start_ms, end_ms)
-            latest[annotator] = Vote._make([annotator, *fields, trim])
+            label = now_called.get(label, label)
+            latest[annotator] = Vote._make([annotator, verdict, label, *flags, trim])
         yield clip_id, list(latest.values())
 
 

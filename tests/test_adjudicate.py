@@ -30,7 +30,8 @@ from mimecurate.annotation.adjudicate_decisions import (
     retract_decision,
 )
 from mimecurate.commands.root import cli
-from mimecurate.curation.release_rule import Outcome, Undecided, Vote, decide
+from mimecurate.curation.class_changes import apply_change, rename
+from mimecurate.curation.release_rule import Outcome, Undecided, Vote, decide, votes_by_clip
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import MimecurateError
 
@@ -190,6 +191,18 @@ def test_answers_of_an_adjudication_become_decisions_once(space: Workspace) -> N
     assert decision.outcome == Outcome("yes", "archery", None, None, None, (4000, 6000))
     retract_decision(db, decision.decision_id, by="Ada")
     assert take_over_answers(db) == 0
+
+
+def test_classes_are_decided_on_by_the_names_they_have_now(space: Workspace) -> None:
+    db = space.db
+    annotate(db, SPLIT, "ann", label="archery")
+    annotate(db, SPLIT, "bob", label="archery")
+    _adjudicated(db, "2026-02-01T00:00:00Z", verdict="yes", label="archery")
+    apply_change(db, rename(db, "archery", "bow shooting"), who="lead", reason="")
+    assert take_over_answers(db) == 1
+    assert current_decision(db, SPLIT.clip_id).outcome.label == "bow shooting"  # type: ignore[union-attr]
+    votes = dict(votes_by_clip(db))
+    assert decide(votes[SPLIT.clip_id], 2) == Outcome("yes", "bow shooting")
 
 
 def test_an_answer_does_not_supersede_a_later_decision(space: Workspace) -> None:

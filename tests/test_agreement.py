@@ -14,6 +14,7 @@ from release_lists import annotate, clip, know_classes
 from mimecurate.annotation.agreement import FIELDS, agreement
 from mimecurate.annotation.agreement_details import Confusion, PairAgreement
 from mimecurate.commands.root import cli
+from mimecurate.curation.class_changes import apply_change, rename
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import MimecurateError
 
@@ -61,6 +62,15 @@ def test_each_field_counts_the_clips_that_two_answered(space: Workspace) -> None
     assert found["mime_artist"].confusions == [Confusion("yes", "unsure", 1, 1)]
     assert found["verdict"].pairs == [PairAgreement("ann", "bob", 2, 100, 1)]
     assert found["verdict"].kappa_is == "cohen"
+
+
+def test_a_class_that_was_renamed_is_one_class(space: Workspace) -> None:
+    db = space.db
+    _say(db, 0, "ann", label="archery")
+    apply_change(db, rename(db, "archery", "bow shooting"), who="lead", reason="")
+    _say(db, 0, "bob", label="bow shooting")
+    found = agreement(db)["label"]
+    assert (found.clips, found.percent, found.confusions) == (1, 100, [])
 
 
 def test_what_is_not_defined_says_why(space: Workspace) -> None:

@@ -193,6 +193,22 @@ def test_prefilled_classes_are_accepted_or_changed(labelling: Labelling) -> None
     assert document["rounds"][0]["prefilled"] == {"answers": 2, "accepted": 1, "changed": 1}
 
 
+def test_a_class_that_was_renamed_is_still_right_and_accepted(labelling: Labelling) -> None:
+    db = labelling.space.db
+    with db.atomic():
+        db.execute("INSERT INTO classes (name) VALUES ('bow shooting')")
+        db.execute("INSERT INTO class_names VALUES ('bow shooting', 'alias', 'bow')")
+        row = {"clip_id": next(iter(labelling.tasks)), "verdict": "yes", "label": "bow"}
+        db.table("decisions").insert(
+            row | {"method": "imported", "decided_by": "x", "decided_at": "x"}
+        )
+    set_tasks(labelling, 0, gold_decision=1, predicted_label="bow")
+    say(labelling, 0, ANN, label="bow shooting")
+    status = status_of(labelling)
+    assert status.prefilled == Right(1, 1)
+    assert status.annotators[0].gold["label"] == Right(1, 1)
+
+
 def test_pace_leaves_breaks_out_and_says_how_many_clips_were_idle() -> None:
     answers = [Answer(at, 20) for at in (0, 30, 60, 90)]
     pace = pace_of([*answers, Answer(90 + IDLE_S + 1, 4000)])
