@@ -152,10 +152,12 @@ def tube_sequence(tube: Tube, people: People, protocol: PoseProtocol, channels: 
     return sequence
 
 
-def best_of_frames(people: People, protocol: PoseProtocol, channels: int) -> Floats:
+def best_of_frames(
+    people: People, protocol: PoseProtocol, channels: int, *, among: int = PEOPLE_READ
+) -> Floats:
     """Make the sequence of the best people of each frame, as ST-GCN's feeder does.
 
-    Of the first five people of a frame, as they stand in the file, those with the highest sum of
+    Of the first people of a frame, as they stand in the file, those with the highest sum of
     joint scores are kept, best first. Nobody is followed from frame to frame (Yan et al. 2018,
     Section 4.1; feeder_kinetics.py).
 
@@ -163,6 +165,7 @@ def best_of_frames(people: People, protocol: PoseProtocol, channels: int) -> Flo
         people: of one clip, with the model's layout.
         protocol: what the model wants.
         channels: C, numbers of each joint.
+        among: how many people of a frame are looked at.
 
     Returns:
         float32[C, L, V, M], L up to the last frame with a person.
@@ -170,13 +173,13 @@ def best_of_frames(people: People, protocol: PoseProtocol, channels: int) -> Flo
     joints = normalised(people.joints, people.joint_scores, people, protocol, channels)
     starts = np.searchsorted(people.frame, people.frame)
     rank = np.arange(len(people.frame)) - starts  # within the frame, in the file's order
-    read = np.flatnonzero(rank < PEOPLE_READ)
+    read = np.flatnonzero(rank < among)
     totals = people.joint_scores.sum(axis=1)
     order = read[np.lexsort((read, -totals[read], people.frame[read]))]
     frame = people.frame[order]
     slot = np.arange(len(order)) - np.searchsorted(frame, frame)
     kept = slot < protocol.persons
-    length = int(people.frame[-1]) + 1
+    length = int(people.frame.max(initial=-1)) + 1
     sequence = np.zeros((channels, length, joints.shape[1], protocol.persons), np.float32)
     sequence[:, frame[kept], :, slot[kept]] = joints[order[kept]].transpose(0, 2, 1)
     return sequence

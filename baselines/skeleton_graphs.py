@@ -89,6 +89,15 @@ LAYOUTS: dict[str, Layout] = {
         centre=12,
     ),
     "ntu25": Layout(tuple(_NTU.split()), _pairs(_NTU_BODY + " 21-22 22-7 23-24 24-11"), centre=20),
+    # NTU RGB+D without the joint between the shoulders: the authors' "ntu_edge".
+    "ntu24": Layout(
+        tuple(name for name in _NTU.split() if name != "spine_shoulder"),
+        _pairs(
+            "0-1 2-1 3-2 4-1 5-4 6-5 7-6 8-1 9-8 10-9 11-10 12-0 13-12 14-13 15-14 16-0 17-16 "
+            "18-17 19-18 20-21 21-7 22-23 23-11"
+        ),
+        centre=2,
+    ),
     # NTU RGB+D as pyskl and mmaction2 connect it: finger tip and thumb both to the hand.
     "ntu25_mm": Layout(
         tuple(_NTU.split()), _pairs(_NTU_BODY + " 21-7 22-7 23-11 24-11"), centre=20

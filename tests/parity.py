@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from parity_functions import FUNCTIONS
 from parity_models import MODELS, ModelParity
+from parity_pose import POSE_FUNCTIONS, POSE_MODELS
 from parity_weights import Off, check_inputs, fill, make_inputs, save_as_published
 
 from mimecurate.baselines import load_checkpoint
@@ -68,11 +69,15 @@ def run_case(path: Path) -> str:
     try:
         case = read_case(path)
         if case.manifest["kind"] == "model":
-            found = next((m for m in MODELS if m.matches(case.manifest["state_dict"])), None)
+            found = next(
+                (m for m in (*MODELS, *POSE_MODELS) if m.matches(case.manifest["state_dict"])), None
+            )
             if found is None:
                 return f"skipped {name} no such model"
             return f"ok {name} {_run_model(case, found):.2g} of tolerance"
-        function = next((run for fits, run in FUNCTIONS if fits(case.manifest)), None)
+        function = next(
+            (run for fits, run in (*FUNCTIONS, *POSE_FUNCTIONS) if fits(case.manifest)), None
+        )
         if function is None:
             return f"skipped {name} no such function"
         return f"ok {name} {function(case.manifest, case.arrays):.2g} of tolerance"
