@@ -90,8 +90,9 @@ def find_card(name: str) -> ModelCard:
         return cards[name]
     from difflib import get_close_matches
 
-    near = get_close_matches(name, cards, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`mimecurate baseline list` names all"
+    near = [known for known in cards if name and known.startswith(name)]
+    near = near or get_close_matches(name, cards, n=1)
+    hint = f"did you mean {', '.join(near)}?" if near else "`mimecurate baseline list` names all"
     raise MimecurateError(f"no such model: {name!r}; {hint}")
 
 

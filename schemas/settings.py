@@ -201,6 +201,12 @@ SETTINGS: tuple[Setting, ...] = (
         "https://www.googleapis.com/youtube/v3",
         "Where the YouTube Data API is.",
     ),
+    Setting(
+        "baseline.weights_dir",
+        "path",
+        None,
+        "Folder of published weights; unset: mimecurate/weights in your cache folder.",
+    ),
 )
 """All settings, in the order in which they are shown."""
 
