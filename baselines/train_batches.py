@@ -1,0 +1,143 @@
+"""The batches of an epoch, drawn from the seed, and the processes that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mimecurate.baselines.train_ranks import ignore_stop_signals
+from mimecurate.errors import ClipError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+Drawn = tuple[int, int]
+"""An epoch, and the number of a clip."""
+
+
+class TrainClips(Protocol):
+    """The clips to learn from."""
+
+    clip_ids: Sequence[str]
+    labels: Sequence[int]
+
+    def __len__(self) -> int:
+        """Count them."""
+        ...
+
+    def draw(self, index: int, rng: np.random.Generator) -> Tensor:
+        """Draw one sample of a clip; ``rng`` decides all that is random of it.
+
+        Raises:
+            ClipError: it can't be read.
+        """
+        ...
+
+    def to_inputs(self, samples: Tensor) -> Tensor:
+        """Turn a batch of samples, on the model's device, into the model's input."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples of one step, as far as the clips could be read.
+
+    Attributes:
+        samples: their inputs, stacked; ``None`` if there is none.
+        labels: int64[N].
+        failed: clip ids that could not be read, and why.
+        to_inputs: see `TrainClips.to_inputs`.
+    """
+
+    samples: Tensor | None
+    labels: Tensor
+    failed: dict[str, str]
+    to_inputs: Callable[[Tensor], Tensor]
+
+    def inputs(self, device: torch.device) -> Tensor:
+        """Bring the samples to a device, as the model wants them."""
+        assert self.samples is not None
+        return self.to_inputs(self.samples.to(device, non_blocking=True))
+
+
+def epoch_batches(clips: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Split the clips of an epoch into batches, in random order and each clip once.
+
+    The batches differ by one clip at the most: a last small one would upset batch normalisation.
+
+    >>> [len(batch) for batch in epoch_batches(10, 4, seed=0, epoch=0)]
+    [4, 3, 3]
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(clips)
+    return np.array_split(order, -(-clips // batch_size))
+
+
+def batches_of(
+    clips: TrainClips,
+    batches: Sequence[NDArray[np.int64]],
+    seed: int,
+    epoch: int,
+    workers: int,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """Read batches of clips, in order.
+
+    Args:
+        clips: where from.
+        batches: the numbers of the clips of each.
+        seed: of what is drawn.
+        epoch: which is drawn for.
+        workers: processes to read with.
+        device: where the batches will go.
+    """
+    yield from DataLoader(
+        _Draws(clips, seed),
+        batch_sampler=[[(epoch, int(index)) for index in batch] for batch in batches],
+        collate_fn=partial(_collate, to_inputs=clips.to_inputs),
+        num_workers=workers,
+        worker_init_fn=begin_worker,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+class _Draws(Dataset[tuple[Tensor | None, int, str, str]]):
+    def __init__(self, clips: TrainClips, seed: int) -> None:
+        self._clips, self._seed = clips, seed
+
+    def __getitem__(self, drawn: Drawn) -> tuple[Tensor | None, int, str, str]:
+        epoch, index = drawn
+        clips = self._clips
+        rng = np.random.default_rng([self._seed, epoch, index])
+        try:
+            sample, why = clips.draw(index, rng), ""
+        except ClipError as error:
+            return None, -1, clips.clip_ids[index], f"{error.reason}: {error}"
+        return sample, clips.labels[index], "", why
+
+
+def _collate(
+    read: list[tuple[Tensor | None, int, str, str]], to_inputs: Callable[[Tensor], Tensor]
+) -> Batch:
+    samples = [sample for sample, *_ in read if sample is not None]
+    labels = [label for sample, label, *_ in read if sample is not None]
+    return Batch(
+        torch.stack(samples) if samples else None,
+        torch.tensor(labels, dtype=torch.int64),
+        {clip_id: why for sample, _, clip_id, why in read if sample is None},
+        to_inputs,
+    )
+
+
+def begin_worker(worker: int) -> None:
+    """Begin a process that reads clips: one thread, and no ear for Ctrl-C."""
+    ignore_stop_signals()
+    torch.set_num_threads(1)
