@@ -21,7 +21,11 @@ from mimecurate.curation.discover_record import (
     searches_left,
     store_queries,
 )
-from mimecurate.curation.discover_sources import BudgetSpentError, QuotaSpentError
+from mimecurate.curation.discover_sources import (
+    BudgetSpentError,
+    PageExpiredError,
+    QuotaSpentError,
+)
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
@@ -88,6 +92,8 @@ class DiscoverReport:
     new: int = 0
     failed: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
+    begun_again: int = 0
+    """Queries asked from the first page again, for the source had forgotten where they were."""
     not_asked: int = 0
     """Queries left for another run."""
     stopped: str = ""
@@ -211,6 +217,7 @@ class _Run:
         """Ask for the pages of one query; False ends the run."""
         have, page, next_page = job.have, job.page, job.next_page
         self.is_partly_done = False
+        began_again = False
         while have < self._per_query:
             wanted = self._per_query - have
             if self._source.page_size is not None:
@@ -222,6 +229,15 @@ class _Run:
             except (BudgetSpentError, QuotaSpentError) as error:
                 self.report.stopped = str(error)
                 return False
+            except PageExpiredError as error:
+                expired = ClipError(Reason.NETWORK, str(error))
+                have, page = 0, 1
+                if began_again or next_page is None:
+                    return self._fail(job, page, have + 1, expired)
+                self._record(job, page, have + 1, expired)
+                began_again, next_page = True, None
+                self.report.begun_again += 1
+                continue
             except ClipError as error:
                 return self._fail(job, page, have + 1, error)
             self._refusals = self._failures = 0
@@ -240,10 +256,7 @@ class _Run:
         return True
 
     def _fail(self, job: SearchJob, page: int, rank: int, error: ClipError) -> bool:
-        record_failure(
-            self._db, job.query_id, self._source.name, page=page, first_rank=rank, error=error
-        )
-        logger.info("%s: %s: %s", job.query.text, error.reason, error)
+        self._record(job, page, rank, error)
         self.report.failed += 1
         self.report.by_reason[error.reason] += 1
         self._on_page(job, error)
@@ -257,6 +270,12 @@ class _Run:
         )
         self.is_partly_done = True
         return False
+
+    def _record(self, job: SearchJob, page: int, rank: int, error: ClipError) -> None:
+        record_failure(
+            self._db, job.query_id, self._source.name, page=page, first_rank=rank, error=error
+        )
+        logger.info("%s: %s: %s", job.query.text, error.reason, error)
 
 
 def _states(
@@ -275,7 +294,7 @@ def _states(
     states: dict[int, tuple[int, int, str | None, str | None]] = {}
     for query_id, page, first_rank, found, next_page, reason in rows:
         before = states.get(query_id)
-        token = next_page if reason is None else (before[2] if before else None)
+        token = next_page if reason is None else (before[2] if before and page > 1 else None)
         if found == 0 and reason is None:
             token = None
         states[query_id] = (first_rank - 1 + found, page, token, reason)

@@ -19,7 +19,13 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mimecurate.curation.discover_sources import Found, Page, QuotaSpentError, clean_text
+from mimecurate.curation.discover_sources import (
+    Found,
+    Page,
+    PageExpiredError,
+    QuotaSpentError,
+    clean_text,
+)
 from mimecurate.curation.failures import classify_status, clean_message
 from mimecurate.curation.retrying import Retrier
 from mimecurate.errors import ClipError, MimecurateError, Reason, SettingError
@@ -189,8 +195,11 @@ class YouTubeApi:
         document = _document(body)
         if status == 200 and document is not None and isinstance(document.get("items"), list):
             return document
-        if status == 200:
-            raise ClipError(Reason.UNSUPPORTED, "the answer is not what the API's manual says")
+        if status == 200 or 300 <= status < 400:
+            words = f"{self._host} gave no answer of the API (HTTP {status})"
+            if where := urlsplit(headers.get("Location") or "").hostname:
+                words += f", but sent us to {where}: not followed, for the key would go along"
+            raise ClipError(Reason.NETWORK, self._without_key(words))
         raise self._refusal(status, document, headers.get("Retry-After"))
 
     def _read(self, response: requests.Response) -> bytes:
@@ -217,12 +226,14 @@ class YouTubeApi:
         if reasons & _TOO_FAST or status == 429:
             wait_s = classify_status(429, said, retry_after).retry_after_s
             return ClipError(Reason.RATE_LIMITED, said, retry_after_s=wait_s)
-        if status >= 500 or 300 <= status < 400:
-            error = classify_status(status, said, retry_after)
-            return error if status >= 500 else ClipError(Reason.UNSUPPORTED, f"redirect: {said}")
+        if status >= 500:
+            return classify_status(status, said, retry_after)
+        if "invalidPageToken" in reasons:
+            return PageExpiredError(said)
         if status in {401, 403} or "keyInvalid" in reasons or "API key" in words:
             return MimecurateError(f"the YouTube Data API refuses the key: {said}")
-        return ClipError(Reason.UNSUPPORTED, said)
+        # in words that are not the API's, nothing is said of the query
+        return ClipError(Reason.UNSUPPORTED if reasons else Reason.NETWORK, said)
 
     def _without_key(self, text: str) -> str:
         return clean_message(text.replace(self._key, "***"))

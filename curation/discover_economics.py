@@ -143,9 +143,11 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
         queries[query_id].uses.append(Use(*use))
     query_of: dict[int, int] = {}
     source_of: dict[int, str] = {}
-    for search_id, query_id, source, found, new, is_last, reason in db.execute(
-        "SELECT search_id, query_id, source, found, new, next_page IS NULL, reason FROM searches "
-        "ORDER BY search_id"
+    asked_to: dict[tuple[int, str], int] = {}
+    asked_again_to: dict[tuple[int, str], int] = {}
+    for search_id, query_id, source, rank, found, new, is_last, reason in db.execute(
+        "SELECT search_id, query_id, source, first_rank, found, new, next_page IS NULL, reason "
+        "FROM searches ORDER BY search_id"
     ):
         query_of[search_id], source_of[search_id] = query_id, source
         facts = queries[query_id]
@@ -153,7 +155,12 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
         facts.new += new
         facts.by_source[source].update(found=found, new=new)
         facts.ended[source] = bool(is_last) and reason is None
-        if reason is None:
+        key = query_id, source
+        if reason is not None:
+            if rank == 1:  # from here on it gives what it gave before
+                asked_again_to[key] = asked_to.get(key, 0)
+        elif new or rank > asked_again_to.get(key, 0):
+            asked_to[key] = rank
             facts.stale = 0 if new else facts.stale + found
     for query_id, source, spent in db.execute(
         "SELECT query_id, source, count(*) FROM spendings "

@@ -25,6 +25,10 @@ class QuotaSpentError(MimecurateError):
     """The source takes no more searches today."""
 
 
+class PageExpiredError(MimecurateError):
+    """The source no longer knows the page it is asked for; the query is to begin again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One video that a search named. Texts are cleaned: see `clean_text`."""
@@ -82,6 +86,7 @@ class SearchSource(Protocol):
 
         Raises:
             ClipError: this query can't be answered, or not now; the reason says why.
+            PageExpiredError: ``page`` is no longer known.
             QuotaSpentError: nor can any other today.
             MimecurateError: nor can any other until the user changes something.
         """

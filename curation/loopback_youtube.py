@@ -1,7 +1,8 @@
 """A server on 127.0.0.1 in the documented shape of the YouTube Data API v3, with made-up videos.
 
 For tests, benchmarks and the demo: ``search.list`` with pages, ``videos.list``, a key, a quota, and
-errors as the API words them. It finds the same videos for a query each time. By hand::
+errors as the API words them, and what a network puts in its place. It finds the same videos for a
+query each time. By hand::
 
     python -m mimecurate.curation.loopback_youtube --port 8000
 """
@@ -99,7 +100,10 @@ class LoopbackYouTube(ThreadingHTTPServer):
         self.catalogue = catalogue or Catalogue()
         self.asked: list[Asked] = []
         self.faults: list[tuple[int, str]] = []
-        """Statuses and reasons of the next answers, first one first."""
+        """Statuses and reasons of the next answers, first one first; a reason that begins with
+        ``<`` is a page of HTML, and with a status of 3xx where the answer sends us."""
+        self.expired: set[str] = set()
+        """Page tokens that are no longer taken."""
         self.on_request: Callable[[Asked], None] = lambda asked: None
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -129,7 +133,7 @@ class LoopbackYouTube(ThreadingHTTPServer):
         with self._lock:
             return Counter(asked.method for asked in self.asked)[method]
 
-    def answer(self, asked: Asked, key: str | None) -> tuple[int, dict[str, Any]]:
+    def answer(self, asked: Asked, key: str | None) -> tuple[int, dict[str, Any] | str]:
         """Answer a request; the handler calls it."""
         with self._lock:
             self.asked.append(asked)
@@ -137,9 +141,13 @@ class LoopbackYouTube(ThreadingHTTPServer):
             fault = self.faults.pop(0) if self.faults else None
         self.on_request(asked)
         if fault is not None:
-            return fault[0], _error(*fault)
+            is_page = fault[0] // 100 == 3 or fault[1].startswith("<")
+            return fault[0], fault[1] if is_page else _error(*fault)
         if key != self.key:
             return 400, _error(400, "badRequest", "API key not valid. Please pass a valid API key.")
+        if asked.parameters.get("pageToken") in self.expired:
+            words = "The request specifies an invalid page token."
+            return 400, _error(400, "invalidPageToken", words)
         if asked.method == "search":
             if self.quota is not None and searches > self.quota:
                 words = 'exceeded your <a href="/youtube/v3/getting-started#quota">quota</a>.'
@@ -210,9 +218,13 @@ class _Handler(BaseHTTPRequestHandler):
         key = self.headers.get("X-Goog-Api-Key") or parameters.pop("key", None)
         asked = Asked(parts.path.rpartition("/")[2], parameters)
         status, document = self.server.answer(asked, key)
-        body = json.dumps(document).encode()
+        is_page = isinstance(document, str)
+        body = str(document).encode() if is_page else json.dumps(document).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=UTF-8")
+        if is_page and status // 100 == 3:
+            self.send_header("Location", str(document))
+        kind = "text/html" if is_page else "application/json"
+        self.send_header("Content-Type", f"{kind}; charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -9,7 +9,13 @@ from discovering import QUERIES, api, video_ids
 
 from mimecurate.curation.discover import discover, known_queries, plan_discover
 from mimecurate.curation.discover_record import Purse, searches_left
-from mimecurate.curation.discover_sources import BudgetSpentError, Found, Page, quota_day
+from mimecurate.curation.discover_sources import (
+    BudgetSpentError,
+    Found,
+    Page,
+    PageExpiredError,
+    quota_day,
+)
 from mimecurate.curation.loopback_youtube import Catalogue, LoopbackYouTube
 from mimecurate.curation.query_sets import Query
 from mimecurate.curation.workspace import Workspace, open_workspace
@@ -189,6 +195,38 @@ def test_old_answers_are_asked_again(space: Workspace, monkeypatch: pytest.Monke
     again = discover(space, one, source, per_query=2, older_than_days=30)
     assert (again.searches, again.new, source.asked[-1]) == (1, 1, (one[0].text, None))
     assert discover(space, one, source, per_query=2, older_than_days=30).searches == 0
+
+
+def test_a_page_that_the_source_forgot_begins_the_query_again(
+    space: Workspace, server: LoopbackYouTube
+) -> None:
+    one = QUERIES[:1]
+    discover(space, one, api(server), per_query=50)
+    (token,) = space.db.execute("SELECT next_page FROM searches").fetchone()
+    server.expired = {token}
+    first = discover(space, one, api(server), per_query=100, max_queries=1)
+    assert (first.begun_again, first.failed, first.found) == (1, 0, 0)
+    plan = plan_discover(space.db, known_queries(space.db, one), api(server), per_query=100)
+    assert [(job.have, job.page, job.next_page) for job in plan.jobs] == [(0, 1, None)]
+    server.expired = set()
+    report = discover(space, one, api(server), per_query=100)
+    assert (report.begun_again, report.failed, report.searches) == (0, 0, 2)
+    assert len(set(video_ids(space.db, one[0].text))) == 100
+
+
+def test_a_query_begun_again_is_asked_whole_in_the_same_run(space: Workspace) -> None:
+    source = Scripted(page("a", "b", after="old"))
+    discover(space, QUERIES[:1], source, per_query=2)
+    source.answers = [PageExpiredError("x"), page("b", "c", after="new"), page("d")]
+    report = discover(space, QUERIES[:1], source, per_query=4)
+    assert [token for _, token in source.asked[1:]] == ["old", None, "new"]
+    assert (report.begun_again, report.searches, report.new, report.failed) == (1, 3, 2, 0)
+    assert discover(space, QUERIES[:1], source, per_query=4).searches == 0
+    source.answers = [PageExpiredError("x")]
+    refused = discover(space, QUERIES[1:2], source, per_query=4)
+    assert (refused.begun_again, refused.failed) == (0, 1), "it was asked for no page"
+    source.answers = [page("e")]
+    assert discover(space, QUERIES[1:2], source, per_query=4).new == 1
 
 
 def test_a_source_without_answers_is_not_asked_for_ever(space: Workspace) -> None:

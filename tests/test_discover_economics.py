@@ -26,7 +26,7 @@ from mimecurate.curation.discover_economics import (
 )
 from mimecurate.curation.discover_next import best_first, rank_queries
 from mimecurate.curation.discover_record import store_queries
-from mimecurate.curation.discover_sources import Found, Page
+from mimecurate.curation.discover_sources import Found, Page, PageExpiredError
 from mimecurate.curation.query_sets import Query
 from mimecurate.curation.workspace import Workspace, open_workspace
 
@@ -158,6 +158,23 @@ def test_a_query_whose_answers_are_all_known_is_exhausted(space: Workspace) -> N
     discover(space, [FRESH], Known(), per_query=45)
     ranked = {r.text: r for r in rank_queries(space.db)}
     assert "45 found were known already" in ranked[FRESH.text].exhausted
+
+
+def test_a_query_that_begins_again_is_not_exhausted_by_what_it_gave_before(
+    space: Workspace,
+) -> None:
+    class Forgets(Numbered):
+        def search(
+            self, query: Query, wanted: int, page: str | None, spend: Callable[[], None]
+        ) -> Page:
+            if page:
+                raise PageExpiredError("forgotten")
+            return super().search(query, wanted, page, spend)
+
+    report = discover(space, [GOOD], Forgets(), per_query=100, max_queries=1)
+    assert (report.begun_again, report.found, report.new) == (1, 60, 0)
+    ranked = {r.text: r for r in rank_queries(space.db)}
+    assert ranked[GOOD.text].exhausted == ""
 
 
 def test_next_goes_to_the_class_in_need_at_the_best_yield(space: Workspace) -> None:

@@ -98,7 +98,8 @@ def test_videos_list_takes_fifty_ids_a_call(server: LoopbackYouTube) -> None:
         (400, "keyInvalid", MimecurateError, 1),
         (400, "invalidSearchFilter", ClipError, 1),
         (500, "backendError", ClipError, 3),
-        (302, "moved", ClipError, 1),
+        (302, "https://login.example/", ClipError, 3),
+        (404, "<html>no such page", ClipError, 3),
     ],
 )
 def test_errors_of_the_api(
@@ -145,7 +146,7 @@ def test_an_error_s_words_take_no_time_to_read() -> None:
         b'{"items": []' + b" " * (9 << 20) + b"}",
     ],
 )
-def test_an_answer_of_another_shape_is_refused(
+def test_an_answer_of_another_shape_may_pass(
     server: LoopbackYouTube, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     import requests
@@ -159,7 +160,18 @@ def test_an_answer_of_another_shape_is_refused(
     monkeypatch.setattr(source._session, "get", answer)
     with pytest.raises(ClipError) as caught:
         source.search(Query("x"), 5, None, nothing)
-    assert caught.value.reason is Reason.UNSUPPORTED
+    assert caught.value.reason is Reason.NETWORK
+
+
+def test_what_a_network_puts_in_the_place_of_the_api_may_pass(server: LoopbackYouTube) -> None:
+    server.faults = [(200, "<html>Please log in"), (302, f"http://127.0.0.1:9/?{KEY}")]
+    assert api(server).search(Query("x"), 5, None, nothing).found
+    assert server.count("search") == 3, "asked again, and no other host"
+    server.faults = [(302, f"http://login.example/?{KEY}")] * 3
+    with pytest.raises(ClipError, match=r"sent us to login\.example: not followed") as caught:
+        api(server).search(Query("x"), 5, None, nothing)
+    assert caught.value.reason.is_temporary
+    assert KEY not in str(caught.value)
 
 
 def test_items_that_are_no_videos_are_passed_over(

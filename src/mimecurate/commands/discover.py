@@ -283,6 +283,11 @@ def _show_report(report: DiscoverReport, *, as_json: bool) -> None:
         f"{report.new:,} of them new"
         + (f"; {counted(report.failed, 'query')} failed" if report.failed else "")
     )
+    if report.begun_again:
+        say(
+            "asked from the first page again, for the source had forgotten where they were: "
+            + counted(report.begun_again, "query")
+        )
     if report.stopped:
         say(f"{report.stopped}; left for another run: {counted(report.not_asked, 'query')}")
     if as_json:
@@ -294,6 +299,7 @@ def _show_report(report: DiscoverReport, *, as_json: bool) -> None:
                 "new": report.new,
                 "failed": report.failed,
                 "by_reason": dict(report.by_reason),
+                "begun_again": report.begun_again,
                 "not_asked": report.not_asked,
                 "stopped": report.stopped or None,
             }
