@@ -108,11 +108,12 @@ def test_create_proposes_then_freezes(run: Callable[..., Result], root: Path) ->
     arguments = ("create", "--name", "m", "-w", root, "--allow", "missing-flags")
     proposed = run(*arguments)
     assert "since m@1.0.0: 1 clips added (MINOR)" in proposed.stderr
-    assert "to freeze m@1.1.0, add --version 1.1.0" in proposed.stderr
+    add = "--version 1.1.0 --allow unverified-media"
+    assert f"to freeze m@1.1.0, add {add}\n" in proposed.stderr
     refused = run(*arguments, "--version", "1.1.0", expect=1)
     assert "unverified-media" in refused.stderr
     assert "interval-length" not in refused.stderr
-    made = _json(run(*arguments, "--version", "1.1.0", "--allow", "unverified-media", "--json"))
+    made = _json(run(*arguments, *add.split(), "--json"))
     assert (made["frozen"], made["change"], made["clips"]) == (True, "MINOR", 5)
     wrong = run(*arguments, "--version", "1.0", expect=2)
     assert "must be three numbers" in wrong.stderr

@@ -243,7 +243,8 @@ def _show_created(made: CreatedRelease, allow: tuple[str, ...]) -> None:
     elif made.parent and made.changes.change is Change.PATCH:
         say(f"nothing to freeze but another card: with --card it would be {reference}")
     else:
-        say(f"nothing was frozen; to freeze {reference}, add --version {made.version}")
+        to_allow = "".join(f" --allow {f.name}" for f in made.findings if f.name not in allow)
+        say(f"nothing was frozen; to freeze {reference}, add --version {made.version}{to_allow}")
     print_counts(made.counts, made.digest)
 
 
