@@ -182,6 +182,7 @@ def test_table_names_pairs_and_confusions(space: Workspace) -> None:
     assert result.exit_code == 0, result.output
     assert "Pairs of annotators" in result.stdout
     assert "What is confused" in result.stdout
+    assert "resampl" not in result.stderr.replace("they need resamples, 10 source videos", "")
     assert "no clip has two answers" in result.stdout
     assert "\x1b[31m" not in result.output
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 PLAIN_INTERVAL_S = 5.0
@@ -139,6 +139,26 @@ def progress(what: str, total: int | None, *, unit: str = "clips") -> Iterator[P
         plain = _PlainProgress(what, total, unit)
         yield plain
         plain.finish()
+
+
+@contextlib.contextmanager
+def late_progress(what: str, total: int | None, *, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show how far a job is that may not come about: nothing before it advances.
+
+    Args:
+        what: what is being done.
+        total: how many items there are, None if nobody knows.
+        unit: what the items are.
+    """
+    shown: list[Progress] = []
+    with contextlib.ExitStack() as stack:
+
+        def advance(done: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(progress(what, total, unit=unit)))
+            shown[0].advance(done)
+
+        yield advance
 
 
 class _PlainProgress:

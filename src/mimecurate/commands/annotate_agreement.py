@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import late_progress, print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def command(
 
     with (
         open_workspace(workspace, read_only=True) as space,
-        progress("resampling", resamples, unit="resamples") as bar,
+        late_progress("resampling", resamples, unit="resamples") as advance,
     ):
         fields = agreement(
             space.db,
@@ -70,7 +70,7 @@ def command(
             exclude=exclude,
             resamples=resamples,
             seed=seed,
-            on_progress=bar.advance,
+            on_progress=advance,
         )
     if as_json:
         print_json({name: _as_json(one) for name, one in fields.items()})
