@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from label_studio_sdk import LabelStudio
 
+SHORTEST_SECRET = 8
+"""Characters: what is shorter is no token of a Label Studio, and stands in ordinary words."""
 READ_WAITS_S = (0.3, 1.0, 2.5)
 """Waits before a read is tried again."""
 POLL_S = 0.25
@@ -189,6 +191,7 @@ def connect(
     timeout_s: float = 60,
     wait_s: float = 10,
     on_wait: Callable[[str], None] | None = None,
+    may_wait: Callable[[], bool] = lambda: True,
 ) -> Connection:
     """Connect to a Label Studio and see who we are there.
 
@@ -199,6 +202,7 @@ def connect(
         wait_s: how long to wait for a server that is starting: refuses connections, or has a proxy
             before it that says so.
         on_wait: told once, why it takes longer.
+        may_wait: asked again and again while waiting; once it says no, the wait is over.
 
     Raises:
         ServerError: it can't be reached, is no Label Studio, or refuses the token.
@@ -206,7 +210,7 @@ def connect(
     """
     connection = Connection(url, token, timeout_s=timeout_s)
     try:
-        connection.version = _wait_for_version(connection, wait_s, on_wait)
+        connection.version = _wait_for_version(connection, wait_s, on_wait, may_wait)
         me = connection.get("/api/current-user/whoami")
         if not isinstance(me, dict) or not isinstance(me.get("email"), str):
             raise ServerError(f"{connection.url}: it doesn't say who we are; {_NOT_ONE}")
@@ -222,7 +226,10 @@ _NOT_ONE = "is it the address of a Label Studio?"
 
 
 def _wait_for_version(
-    connection: Connection, wait_s: float, on_wait: Callable[[str], None] | None
+    connection: Connection,
+    wait_s: float,
+    on_wait: Callable[[str], None] | None,
+    may_wait: Callable[[], bool],
 ) -> str:
     deadline = time.monotonic() + wait_s
     while True:
@@ -234,6 +241,8 @@ def _wait_for_version(
             if on_wait is not None:
                 on_wait(f"{error}; waiting up to {wait_s:g} s for it to start")
                 on_wait = None
+            if not may_wait():
+                raise
         time.sleep(POLL_S)
 
 
@@ -320,6 +329,8 @@ class _Client(httpx.Client):
         return self._hide(f"{self._url}: {request.method} {request.url.path}: {words}")
 
     def _hide(self, text: str) -> str:
+        if len(self._token) < SHORTEST_SECRET:
+            return text
         return text.replace(self._token, "[token]")
 
 

@@ -129,7 +129,7 @@ def running_server(state_dir: Path) -> LocalServer | None:
         url, pid = str(record["url"]), int(record["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if record.get("folder") != str(folder) or not _is_alive(pid):
+    if record.get("folder") != str(folder) or not is_alive(pid):
         return None  # a copy of a workspace has its own server
     return LocalServer(url, folder / "credentials.json", folder / "files", pid)
 
@@ -282,7 +282,8 @@ def _ended(process: ServerProcess, what: str) -> str:
     return f"{what}; its log is {process.log}" + (f", which ends: {words}" if words else "")
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

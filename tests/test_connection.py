@@ -285,6 +285,11 @@ def test_no_token_is_logged_or_shown(
         assert token not in "\n".join(said)
 
 
+def test_a_token_of_a_letter_or_two_leaves_what_is_said_readable() -> None:
+    with pytest.raises(ServerError, match=r"^http://127.0.0.1:\d+: can't be reached: .*refused$"):
+        connect(f"http://127.0.0.1:{free_port()}", "e", wait_s=0)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

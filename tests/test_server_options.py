@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,7 +119,17 @@ def test_the_own_server_may_be_starting(
         proxy.fail("refuse", times=3)
         with open_connection(tmp_path, None, None) as connection:
             assert connection.whoami == lead.username
-    assert capsys.readouterr().err.count("waiting up to 120 s for it to start") == 1
+    assert capsys.readouterr().err.startswith("waiting for Label Studio to start: ")
+
+
+def test_a_server_that_ends_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starting:
+        pretend_to_serve(tmp_path, "http://127.0.0.1:9", "lead", "k" * 40)
+        record = tmp_path / ".mimecurate" / "label-studio" / "server.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": starting.pid}))
+        threading.Timer(1, starting.communicate).start()
+        with pytest.raises(ServerError, match=f"ended .process {starting.pid}.; start it again"):
+            open_connection(tmp_path, None, None)
 
 
 def test_another_server_in_its_place_is_noticed(label_studio: LabelStudio, tmp_path: Path) -> None:

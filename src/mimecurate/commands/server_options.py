@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mimecurate.annotation.connection import Connection
+    from mimecurate.annotation.server import LocalServer
 
 Command = TypeVar("Command", bound="Callable[..., object]")
 
 URL_VARIABLE, TOKEN_VARIABLE = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
-_LOCAL_START_S = 120
-"""How long to wait for the workspace's own server, which is known to be starting."""
+_LOCAL_START_S = 660
+"""How long to wait at most for the workspace's own server, whose process is there: a little longer
+than `serve` itself waits for it."""
 
 
 def server_options(command: Command) -> Command:
@@ -62,10 +64,9 @@ def open_connection(workspace_root: Path, url: str | None, token: str | None) ->
 
 
 def _connect_to_own(workspace_root: Path, url: str | None) -> Connection:
-    from mimecurate.annotation.connection import ServerError, connect
+    from mimecurate.annotation.connection import ServerError
     from mimecurate.annotation.server import running_server
     from mimecurate.annotation.server_url import normalize_server_url
-    from mimecurate.console import say
 
     server = running_server(workspace_root / ".mimecurate")
     if url and (server is None or server.url != normalize_server_url(url)):
@@ -76,11 +77,40 @@ def _connect_to_own(workspace_root: Path, url: str | None) -> Connection:
             f"serve`, or name another with --url and {TOKEN_VARIABLE}"
         )
     credentials = server.read_credentials()
-    connection = connect(server.url, credentials.api_key, wait_s=_LOCAL_START_S, on_wait=say)
+    connection = _once_started(server, credentials.api_key)
     if connection.whoami != credentials.username:
         connection.close()
         raise ServerError(f"{server.url}: another Label Studio than the workspace's own")
     return connection
+
+
+def _once_started(server: LocalServer, token: str) -> Connection:
+    """Connect to a server of ours, for which we wait as long as its process is there."""
+    import time
+
+    from mimecurate.annotation.connection import ServerError, connect
+    from mimecurate.annotation.server import is_alive
+    from mimecurate.console import late_progress
+
+    began, told_s = time.monotonic(), 0
+    with late_progress("waiting for Label Studio to start", None, unit="s") as advance:
+
+        def may_wait() -> bool:
+            nonlocal told_s
+            elapsed_s = int(time.monotonic() - began)
+            advance(elapsed_s - told_s)
+            told_s = elapsed_s
+            return is_alive(server.pid)
+
+        try:
+            return connect(server.url, token, wait_s=_LOCAL_START_S, may_wait=may_wait)
+        except ServerError as error:
+            if error.status is None and not is_alive(server.pid):
+                raise ServerError(
+                    f"{server.url}: the `annotate serve` that was starting has ended (process "
+                    f"{server.pid}); start it again, and see what it says"
+                ) from error
+            raise
 
 
 def _hide_token(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
