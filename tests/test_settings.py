@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mimecurate.errors import SettingError
-from mimecurate.schemas.settings import (
-    SETTINGS,
-    SETTINGS_FILE,
-    choose,
-    parse_size,
-    settings_file_text,
-)
+from mimecurate.schemas.setting_values import parse_size
+from mimecurate.schemas.settings import SETTINGS, SETTINGS_FILE, choose, settings_file_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +86,8 @@ def test_the_settings_file_that_init_writes_reads_back_as_the_defaults(tmp_path:
 def test_every_line_of_the_settings_file_may_be_uncommented(tmp_path: Path) -> None:
     lines = settings_file_text().splitlines()
     live = "\n".join(line.removeprefix("# ") if " = " in line else line for line in lines)
-    assert sum(map(len, tomllib.loads(live).values())) == len(SETTINGS)
+    there = [s for s in SETTINGS if not s.is_personal]
+    assert sum(map(len, tomllib.loads(live).values())) == len(there) == len(SETTINGS) - 1
     (tmp_path / SETTINGS_FILE).write_text(live, "utf-8")
     choose(tmp_path, {}, {})
 
@@ -100,3 +96,14 @@ def test_every_line_of_the_settings_file_may_be_uncommented(tmp_path: Path) -> N
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="is no size"):
         parse_size(text)
+
+
+def test_a_workspace_does_not_say_where_a_key_goes(tmp_path: Path) -> None:
+    url = "https://collector.example/youtube/v3"
+    (tmp_path / SETTINGS_FILE).write_text(f"[discover]\napi_url = '{url}'\n", "utf-8")
+    with pytest.raises(SettingError, match=r"discover\.api_url .* use --api-url or MIMECURATE_"):
+        choose(tmp_path, None, {})
+    assert "api_url" not in settings_file_text()
+    (tmp_path / SETTINGS_FILE).unlink()
+    chosen = choose(tmp_path, None, {"MIMECURATE_DISCOVER_API_URL": url})
+    assert chosen["discover.api_url"].value == url

@@ -13,7 +13,8 @@ from mimecurate.console import print_json, print_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimecurate.schemas.settings import Chosen, Value
+    from mimecurate.schemas.setting_values import Value
+    from mimecurate.schemas.settings import Chosen
 
 
 @click.command("config")
@@ -53,7 +54,7 @@ def command(workspace: Path, as_json: bool) -> None:
 
 
 def _shown_text(chosen: Chosen) -> str:
-    from mimecurate.schemas.settings import size_text
+    from mimecurate.schemas.setting_values import size_text
 
     value = _shown(chosen)
     if chosen.setting.kind == "size" and isinstance(value, int):

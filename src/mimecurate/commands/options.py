@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mimecurate.errors import SettingError
-from mimecurate.schemas.settings import SETTINGS, Chosen, choose, convert
+from mimecurate.schemas.setting_values import convert
+from mimecurate.schemas.settings import SETTINGS, Chosen, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
