@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.discover import known_queries, plan_discover
-from mimecurate.curation.discover_candidates import fetch_list, list_candidates, show_candidate
+from mimecurate.curation.discover_candidates import list_candidates, show_candidate
 from mimecurate.curation.discover_economics import GROUPINGS, economics, read_ledger
+from mimecurate.curation.discover_export import fetch_list
 from mimecurate.curation.discover_files import FileSearch
 from mimecurate.curation.discover_next import rank_queries
 from mimecurate.curation.discover_record import record_page, record_spending, store_queries

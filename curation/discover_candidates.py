@@ -1,4 +1,4 @@
-"""The candidates: what is known of each, what was added or rejected by hand, a list for fetch."""
+"""The candidates: what is known of each, and what was added or rejected by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from mimecurate.curation.classes import classes_called
 from mimecurate.curation.discover_sources import clean_text
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
@@ -34,7 +33,6 @@ STATES: tuple[State, ...] = (
     "withdrawn",
 )
 """``listed``: a clip of it is wanted; ``verified``: somebody said yes to one."""
-MANUAL_CLIP_MS = 10_000
 MAX_NOTE_CHARACTERS = 2_000
 _LINK_TIME = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,6})s?)?")
 
@@ -52,16 +50,16 @@ COLUMNS = (
     "found_at",
 )
 
-_VERDICTS = """verdicts AS MATERIALIZED (
+VERDICTS = """verdicts AS MATERIALIZED (
     SELECT clips.video_id, max(verdict = 'yes') AS yes, max(verdict = 'no') AS no
     FROM clip_verdicts JOIN clips USING (clip_id) GROUP BY clips.video_id)"""
-_CALLED = "SELECT :label UNION ALL SELECT other FROM class_called WHERE name = :label"
-_STATE = f"""CASE
+CALLED = "SELECT :label UNION ALL SELECT other FROM class_called WHERE name = :label"
+STATE = f"""CASE
     WHEN c.url IS NULL THEN 'withdrawn'
     WHEN EXISTS (SELECT 1 FROM release_rows WHERE release_rows.video_id = c.video_id)
         THEN 'released'
     WHEN EXISTS (SELECT 1 FROM rejections WHERE rejections.candidate_id = c.candidate_id
-        AND (label IS NULL OR label IN ({_CALLED}))) THEN 'rejected'
+        AND (label IS NULL OR label IN ({CALLED}))) THEN 'rejected'
     WHEN verdicts.yes THEN 'verified'
     WHEN verdicts.no THEN 'rejected'
     WHEN EXISTS (SELECT 1 FROM clips JOIN media USING (clip_id)
@@ -75,7 +73,7 @@ _OF_CLASS = f"""wanted AS MATERIALIZED (
         FROM query_classes CROSS JOIN searches USING (query_id) CROSS JOIN finds USING (search_id)
         WHERE query_classes.label = :label GROUP BY candidate_id
         UNION ALL
-        SELECT candidate_id, 0, 0 FROM manual_finds WHERE label IN ({_CALLED}))
+        SELECT candidate_id, 0, 0 FROM manual_finds WHERE label IN ({CALLED}))
     GROUP BY candidate_id)"""
 _LABELS = """(SELECT group_concat(label, '; ') FROM (
     SELECT label FROM finds CROSS JOIN searches USING (search_id)
@@ -93,6 +91,8 @@ class Added:
     video_id: str
     was_known: bool
     """Whether a search or a person had found the video before."""
+    state: State
+    """Of the video, for the class."""
 
 
 def list_candidates(
@@ -118,13 +118,13 @@ def list_candidates(
         counts = """(SELECT count(DISTINCT query_id) FROM finds JOIN searches USING (search_id)
                 WHERE finds.candidate_id = c.candidate_id) AS queries,
             (SELECT min(rank) FROM finds WHERE finds.candidate_id = c.candidate_id) AS best_rank"""
-        sql = f"""WITH {_VERDICTS} SELECT c.video_id, {_STATE} AS state, {counts},
+        sql = f"""WITH {VERDICTS} SELECT c.video_id, {STATE} AS state, {counts},
             {_LABELS} AS labels, {", ".join(f"c.{name}" for name in COLUMNS[5:])}
             FROM candidates AS c LEFT JOIN verdicts ON verdicts.video_id = c.video_id
             {_where(states)} ORDER BY c.candidate_id DESC LIMIT :limit"""
     else:
-        sql = f"""WITH {_VERDICTS}, {_OF_CLASS} SELECT * FROM (
-            SELECT c.video_id, {_STATE} AS state, wanted.queries, wanted.best_rank,
+        sql = f"""WITH {VERDICTS}, {_OF_CLASS} SELECT * FROM (
+            SELECT c.video_id, {STATE} AS state, wanted.queries, wanted.best_rank,
             {_LABELS} AS labels, {", ".join(f"c.{name}" for name in COLUMNS[5:])}
             FROM wanted JOIN candidates AS c USING (candidate_id)
             LEFT JOIN verdicts ON verdicts.video_id = c.video_id
@@ -144,7 +144,7 @@ def show_candidate(db: Database, video_id: str) -> dict[str, object]:
     """
     candidate_id = _candidate_id(db, video_id)
     row = db.execute(
-        f"WITH {_VERDICTS} SELECT {_STATE}, title, channel, duration_ms, published_at, url, "
+        f"WITH {VERDICTS} SELECT {STATE}, title, channel, duration_ms, published_at, url, "
         "source, found_at, refresh_by, duration_refresh_by, gone_at FROM candidates AS c "
         "LEFT JOIN verdicts ON verdicts.video_id = c.video_id WHERE c.candidate_id = :id",
         {"id": candidate_id, "label": None},
@@ -217,7 +217,7 @@ def add_candidate(
                 now(),
             ],
         )
-    return Added(link.video_id, was_known)
+    return Added(link.video_id, was_known, _state(db, link.video_id, label))
 
 
 def reject_candidates(
@@ -237,44 +237,6 @@ def reject_candidates(
                 [candidate_id, label, clean_note(why), rejected_by, now()],
             )
     return len(ids)
-
-
-def fetch_list(
-    db: Database, *, label: str | None, states: Sequence[State], limit: int | None
-) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield rows of a list for ``fetch --urls``: ``url,start,end,label,video_id``.
-
-    What was found by hand at a time is 10 s from there, or until its end; all else is whole.
-    """
-    from mimecurate.schemas.times import format_seconds
-
-    called = classes_called(db)
-    classes = {name for (name,) in db.execute("SELECT name FROM classes")}
-
-    def is_wanted(name: str) -> bool:
-        return not classes or name in classes
-
-    def name_of(said: str | None, wanted: str) -> str:
-        names = called.get(said, {said}) if said else ()
-        return next(iter(names)) if len(names) == 1 else wanted
-
-    for row in list_candidates(db, label=label, states=states, limit=limit):
-        labels = [name for name in str(row["labels"] or "").split("; ") if is_wanted(name)]
-        wanted = label or (labels[0] if len(labels) == 1 else "")
-        if row["url"] is None:
-            continue
-        url, video_id = str(row["url"]), str(row["video_id"])
-        spans = db.execute(
-            "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + :length), label "
-            "FROM manual_finds JOIN candidates USING (candidate_id) "
-            "WHERE video_id = :video_id AND start_ms IS NOT NULL "
-            f"AND (:label IS NULL OR label IS NULL OR label IN ({_CALLED}))",
-            {"length": MANUAL_CLIP_MS, "video_id": video_id, "label": label},
-        ).fetchall()
-        for start, end, said in spans:
-            yield url, format_seconds(start), format_seconds(end), name_of(said, wanted), video_id
-        if not spans:
-            yield url, "", "", wanted, video_id
 
 
 def time_in_link(url: str) -> int | None:
@@ -306,7 +268,17 @@ def clean_note(text: str) -> str:
 
 def _where(states: Sequence[State]) -> str:
     marks = ", ".join(f":state{i}" for i in range(len(states)))
-    return f"WHERE {_STATE} IN ({marks})" if states else ""
+    return f"WHERE {STATE} IN ({marks})" if states else ""
+
+
+def _state(db: Database, video_id: str, label: str | None) -> State:
+    row = db.execute(
+        f"WITH {VERDICTS} SELECT {STATE} FROM candidates AS c LEFT JOIN verdicts "
+        "ON verdicts.video_id = c.video_id WHERE c.video_id = :video_id",
+        {"video_id": video_id, "label": label},
+    ).fetchone()
+    state: State = row[0]
+    return state
 
 
 def _candidate_id(db: Database, video_id: str) -> int:

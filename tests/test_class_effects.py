@@ -14,8 +14,9 @@ from mimecurate.commands.root import cli
 from mimecurate.curation.class_changes import apply_change, combine, drop, split
 from mimecurate.curation.class_maps import map_version, version_of_release
 from mimecurate.curation.classes import ClassEntry, find_class, load_classes, save_classes
-from mimecurate.curation.discover_candidates import fetch_list, list_candidates
+from mimecurate.curation.discover_candidates import list_candidates
 from mimecurate.curation.discover_economics import By, economics, read_ledger
+from mimecurate.curation.discover_export import fetch_list
 from mimecurate.curation.discover_record import record_page, record_spending, store_queries
 from mimecurate.curation.discover_sources import Found, Page
 from mimecurate.curation.query_sets import Query

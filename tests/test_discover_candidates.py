@@ -152,6 +152,47 @@ def test_a_manual_find_has_provenance_and_becomes_an_interval(space: Workspace) 
     run(space, "discover", "show", "nobody", status=1)
 
 
+def test_a_moment_in_a_video_that_is_not_open_is_kept_told_and_exported(space: Workspace) -> None:
+    released, rejected, no, *_ = video_ids(space.db, QUERIES[0].text)
+    space.db.execute(
+        "INSERT INTO release_rows (clip_id, row_hash, video_id, start_ms, end_ms, label) "
+        "VALUES ('x', zeroblob(32), ?, 0, 1, 'archery')",
+        [released],
+    )
+    run(space, "discover", "reject", rejected, "--why", "a real bow")
+    judge(space.db, no, "no", "archery")
+    where = ["--class", "archery", "-w", str(space.root)]
+    for video_id, state in ((released, "released"), (rejected, "rejected"), (no, "rejected")):
+        line = ["discover", "add", f"https://youtu.be/{video_id}", "--at", "1:00", *where]
+        said = CliRunner().invoke(cli, line).stderr
+        assert said == f"kept: {video_id} at 60 s; the video was known already, and is {state}\n"
+    told = CliRunner().invoke(cli, ["discover", "add", f"https://youtu.be/{no}", *where]).stderr
+    assert "not exported without a time" in told
+
+    def moments(*more: str) -> list[str]:
+        rows = csv.reader(io.StringIO(run(space, "discover", "export", *more)))
+        return [row[4] for row in rows if row[1:4] == ["60", "70", "archery"]]
+
+    assert sorted(moments()) == sorted(moments("--class", "archery"))
+    assert sorted(moments()) == sorted([released, rejected, no])
+    assert len(moments("--limit", "2")) == 2
+    assert moments("--class", "bowling") == []
+    shown = CliRunner().invoke(cli, ["discover", "export", *where]).stderr
+    assert "not open: 1 released, 2 rejected" in shown or "2 rejected, 1 released" in shown
+    with space.db.atomic():
+        space.db.execute(
+            "INSERT INTO rejections (candidate_id, label, why, rejected_by, at) SELECT "
+            "candidate_id, 'archery', 'seen', 'ann', '2999' FROM candidates WHERE video_id = ?",
+            [rejected],
+        )
+        space.db.execute(
+            "INSERT INTO clips (clip_id, video_id, start_ms, end_ms, added_at) "
+            "VALUES ('y', ?, 60000, 70000, 'x')",
+            [no],
+        )
+    assert moments() == [released], "rejected later; a clip is wanted already"
+
+
 def test_hostile_titles_come_out_tame_on_every_way(space: Workspace, tmp_path: Path) -> None:
     hostile = ("\x1b", "\x00", "\u202e", "\x07", "\ud800")
     page = tmp_path / "page.html"

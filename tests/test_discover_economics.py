@@ -16,7 +16,6 @@ from mimecurate.commands.root import cli
 from mimecurate.curation.class_changes import apply_change, drop
 from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.discover import discover
-from mimecurate.curation.discover_candidates import fetch_list
 from mimecurate.curation.discover_economics import (
     economics,
     exhausted,
@@ -24,6 +23,7 @@ from mimecurate.curation.discover_economics import (
     posterior,
     read_ledger,
 )
+from mimecurate.curation.discover_export import fetch_list
 from mimecurate.curation.discover_next import best_first, rank_queries
 from mimecurate.curation.discover_record import store_queries
 from mimecurate.curation.discover_sources import Found, Page, PageExpiredError

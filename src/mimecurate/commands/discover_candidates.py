@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,9 +171,14 @@ def add(
             found_by=who_name(who),
         )
     if as_json:
-        print_json({"video_id": done.video_id, "was_known": done.was_known})
+        print_json({"video_id": done.video_id, "was_known": done.was_known, "state": done.state})
+    elif done.was_known:
+        where = f" at {start_ms / 1000:g} s" if start_ms is not None else ""
+        say(f"kept: {done.video_id}{where}; the video was known already, and is {done.state}")
+        if start_ms is None and done.state != "open":
+            say("it is not exported without a time: give it with --at")
     else:
-        say(f"{'was known already' if done.was_known else 'added'}: {done.video_id}")
+        say(f"added: {done.video_id}")
 
 
 @click.command("reject")
@@ -212,21 +218,28 @@ def reject(
 def export(label: str | None, states: tuple[Any, ...], limit: int | None, workspace: Path) -> None:
     """Write candidates as a list for `fetch --urls`, on stdout.
 
-    What was found by hand at a time is that interval; all else is the whole video.
+    What was found by hand at a time is that interval; all else is the whole video. Without --state:
+    open videos, and moments found by hand in others, unless there is a clip or a later rejection.
 
     \b
     Example:
       mimecurate discover export --class archery --limit 40 > archery.csv
       mimecurate fetch --urls archery.csv
     """
-    from mimecurate.curation.discover_candidates import fetch_list
+    from mimecurate.curation.discover_export import closed_moments, fetch_list
     from mimecurate.curation.workspace import open_workspace
 
     with open_workspace(workspace, read_only=True) as space:
         label = wanted_class(space.db, label)
-        rows = list(fetch_list(space.db, label=label, states=states or ("open",), limit=limit))
+        moments = [] if states else closed_moments(space.db, label=label)[:limit]
+        left = None if limit is None else limit - len(moments)
+        open_ = fetch_list(space.db, label=label, states=states or ("open",), limit=left)
+        rows = [*(moment.entry for moment in moments), *open_]
     print_csv(("url", "start", "end", "label", "video_id"), rows)
     say(counted(len(rows), "entry"))
+    if moments:
+        of = ", ".join(f"{n:,} {s}" for s, n in Counter(m.state for m in moments).items())
+        say(f"among them moments found by hand in videos that are not open: {of}")
 
 
 @click.command("refresh")
