@@ -22,6 +22,7 @@ from mimecurate.annotation.rounds import (
 from mimecurate.annotation.screen import Screen, build_screen, workspace_classes
 from mimecurate.annotation.send_tasks import NewTask, RefusedClip, Sent, send_tasks
 from mimecurate.annotation.task_data import task_data
+from mimecurate.annotation.task_rows import sent_clips
 from mimecurate.annotation.task_store import ProjectTasks
 from mimecurate.errors import MimecurateError
 
@@ -75,6 +76,8 @@ class PushPlan:
     """Of the round: ``annotation``, or ``adjudication``, which shows what others said."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What others said of each clip, as HTML; for adjudication."""
+    overlap: int = 1
+    """Answers that a clip gets, from all projects together."""
 
     @property
     def total(self) -> int:
@@ -148,7 +151,36 @@ def plan_push(db: Database, options: PushOptions) -> PushPlan:
 
         wanted = {*clips.asked, *clips.gold}
         prefill = make_prefill(load_predictions(options.predictions), screen, clip_ids=wanted)
-    return PushPlan(options, screen, clips, annotators, prefill)
+    round_ = find_round(db, options.round)
+    overlap = options.overlap or (round_.overlap if round_ else 1)
+    if None not in annotators:
+        overlap = len(annotators)
+    return PushPlan(options, screen, clips, annotators, prefill, overlap=overlap)
+
+
+def planned_projects(
+    db: Database, plan: PushPlan, refused: Sequence[RefusedClip]
+) -> list[tuple[str | None, Project | None, Sent]]:
+    """Say of each project of a plan what a push would do, as far as the workspace knows.
+
+    Args:
+        db: the workspace's database.
+        plan: what `plan_push` chose.
+        refused: what `find_refused` found of it.
+
+    Returns:
+        Whose each is; the project, None where it is yet to be made; and what would become of its
+        tasks. Which of them changed, only the server knows.
+    """
+    wanted = {*plan.clips.asked, *plan.clips.gold}
+    projects = {p.annotator: p for p in find_projects(db, plan.options.round)}
+    planned = []
+    for annotator in plan.annotators:
+        project = projects.get(annotator)
+        there = wanted & sent_clips(db, project.project_key) if project else set()
+        new = wanted - there - {clip.clip_id for clip in refused}
+        planned.append((annotator, project, Sent(created=len(new), existing=len(there))))
+    return planned
 
 
 def push(

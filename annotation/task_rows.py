@@ -92,6 +92,16 @@ def set_ids(db: Database, project_key: int, pairs: Sequence[tuple[str, int]]) ->
         )
 
 
+def sent_clips(db: Database, project_key: int) -> set[str]:
+    """Return the clips whose task was seen on the server and is not known to be gone."""
+    rows = db.execute(
+        "SELECT clip_id FROM tasks WHERE project_key = ? AND task_id IS NOT NULL "
+        "AND gone_at IS NULL",
+        [project_key],
+    )
+    return {clip_id for (clip_id,) in rows}
+
+
 def set_fps(db: Database, project_key: int, task: NewTask) -> None:
     """Write down a task's new frame rate."""
     with db.atomic():

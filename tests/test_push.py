@@ -398,20 +398,28 @@ def test_command(make: Any, label_studio: LabelStudio, monkeypatch: pytest.Monke
     common = ("-w", workspace.root, "--clips-dir", options.clips_dir)
     planned = run_cli(*common, "--dry-run", "--json")
     assert planned.exit_code == 0, planned.output
-    assert json.loads(planned.stdout)["clips"] == 3
+    plan = json.loads(planned.stdout)
+    assert (plan["clips"], plan["created"], plan["existing"], plan["updated"]) == (3, 3, 0, None)
     assert not workspace.db.table("rounds").count
     (workspace.root / "clips" / "vv" / f"{clip_name(2)}.mp4").unlink()
     done = run_cli(*common, "--json")
     assert done.exit_code == 3, done.output
     document = json.loads(done.stdout)
+    assert list(document) == list(plan)
     assert list(document)[:5] == ["project_id", "project_url", "created", "existing", "updated"]
     assert (document["created"], document["existing"], document["updated"]) == (2, 0, 0)
     assert [r["clip_id"] for r in document["refused"]] == [clip_name(2)]
     assert label_studio.lead.api_key not in done.output
     again = run_cli(*common)
     assert again.exit_code == 3
-    assert "0 clips sent, 2 were there" in again.stderr
+    assert "round 1 (1 answer to each clip): 0 tasks sent, 2 there before, 0 " in again.stderr
     assert document["project_url"] in again.stdout
+    dry = run_cli(*common, "--dry-run", "--overlap", "2")
+    assert (
+        "round 1 (2 answers to each clip): 0 tasks would be sent, 2 there already, 1 clip refused"
+        in dry.stderr
+    )
+    assert dry.stdout == again.stdout
 
 
 def push_process(

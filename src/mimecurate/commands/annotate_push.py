@@ -9,11 +9,17 @@ import click
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.commands.server_options import open_connection, server_options
-from mimecurate.console import print_json, print_table, progress, say
+from mimecurate.console import counted, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
-    from mimecurate.annotation.push import Pushed, PushOptions, PushPlan
-    from mimecurate.annotation.send_tasks import RefusedClip
+    from collections.abc import Sequence
+
+    from mimecurate.annotation.push import Pushed, PushPlan
+    from mimecurate.annotation.rounds import Project
+    from mimecurate.annotation.send_tasks import RefusedClip, Sent
+
+    _Row = tuple[str | None, Project | None, Sent]
+    """Whose a project is; where it is, if it is made; and what became of its tasks."""
 
 MOST_SHOWN = 20
 
@@ -99,7 +105,13 @@ def command(
 
     Exit status: 0 all sent, 3 some were refused.
     """
-    from mimecurate.annotation.push import PushOptions, find_refused, plan_push, push
+    from mimecurate.annotation.push import (
+        PushOptions,
+        find_refused,
+        plan_push,
+        planned_projects,
+        push,
+    )
     from mimecurate.annotation.round_clips import Wanted
     from mimecurate.curation.workspace import open_workspace
 
@@ -109,14 +121,16 @@ def command(
         with open_workspace(workspace, read_only=True) as space:
             plan = plan_push(space.db, options)
             refused = find_refused(space, plan)
-        _show_plan(plan, refused, as_json=as_json)
+            projects = planned_projects(space.db, plan, refused)
+        _show(plan, projects, refused, plan.remarks, dry_run=True, as_json=as_json)
         ctx.exit(3 if refused else 0)
     with open_workspace(workspace) as space, open_connection(space.root, url, token) as server:
         plan = plan_push(space.db, options)
-        with progress("pushing", plan.total) as bar:
-            pushed = push(space, server, plan, advance=bar.advance, say=bar.say)
-    _show(pushed, options, as_json=as_json)
-    ctx.exit(3 if pushed.refused else 0)
+        with progress("pushing", plan.total, unit="tasks") as bar:
+            done = push(space, server, plan, advance=bar.advance, say=bar.say)
+    projects = _projects_of(done)
+    _show(plan, projects, done.refused, done.warnings, dry_run=False, as_json=as_json)
+    ctx.exit(3 if done.refused else 0)
 
 
 def _gold(text: str | None) -> int | tuple[str, ...]:
@@ -127,69 +141,91 @@ def _gold(text: str | None) -> int | tuple[str, ...]:
     return int(text) if text.isascii() and text.isdigit() else read_gold_file(Path(text))
 
 
-def _show(pushed: Pushed, options: PushOptions, *, as_json: bool) -> None:
+def _projects_of(pushed: Pushed) -> list[_Row]:
+    return [(project.annotator, project, sent) for project, sent in pushed.projects]
+
+
+def _show(
+    plan: PushPlan,
+    projects: Sequence[_Row],
+    refused: Sequence[RefusedClip],
+    warnings: Sequence[str],
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Say what was done, or in the same form what would be."""
     if as_json:
-        print_json(
-            {
-                "project_id": pushed.project_id,
-                "project_url": pushed.project_url,
-                "created": pushed.created,
-                "existing": pushed.existing,
-                "updated": pushed.updated,
-                "refused": _listed(pushed.refused),
-                "projects": [
-                    {
-                        "project_id": project.project_id,
-                        "project_url": project.url,
-                        "annotator": project.annotator,
-                        "title": project.title,
-                        "created": sent.created,
-                        "existing": sent.existing,
-                        "updated": sent.updated,
-                    }
-                    for project, sent in pushed.projects
-                ],
-                "warnings": list(pushed.warnings),
-            }
-        )
+        print_json(_document(plan, projects, refused, warnings, dry_run=dry_run))
         return
-    _say_refused(pushed.refused)
-    say(
-        f"round {options.round}: {pushed.created:,} clips sent, {pushed.existing:,} were there, "
-        f"{pushed.updated:,} brought up to date, {len(pushed.refused):,} refused"
+    _say_refused(refused)
+    created, existing, updated = (
+        sum(getattr(sent, name) for _, _, sent in projects)
+        for name in ("created", "existing", "updated")
     )
+    parts = [f"{counted(plan.overlap, 'answer')} to each clip"]
+    if plan.clips.gold:
+        parts.append(counted(len(plan.clips.gold), "gold clip"))
+    if plan.prefill:
+        parts.append(f"{len(plan.prefill.labels):,} pre-filled")
+    did = ["would be sent", "there already"] if dry_run else ["sent", "there before"]
+    done = [f"{counted(created, 'task')} {did[0]}", f"{existing:,} {did[1]}"]
+    done += [] if dry_run else [f"{updated:,} brought up to date"]
+    done.append(f"{counted(len(refused), 'clip')} refused")
+    say(f"round {plan.options.round} ({', '.join(parts)}): {', '.join(done)}")
     print_table(
         ["annotator", "address"],
-        [[project.annotator or "everyone", project.url] for project, _ in pushed.projects],
+        [
+            [annotator or "everyone", project.url if project else "made by the push"]
+            for annotator, project, _ in projects
+        ],
     )
+    if dry_run:
+        for line in warnings:
+            say(line)
+        say("nothing was sent (--dry-run)")
 
 
-def _show_plan(plan: PushPlan, refused: list[RefusedClip], *, as_json: bool) -> None:
-    numbers = {
+def _document(
+    plan: PushPlan,
+    projects: Sequence[_Row],
+    refused: Sequence[RefusedClip],
+    warnings: Sequence[str],
+    *,
+    dry_run: bool,
+) -> dict[str, object]:
+    rows = [
+        {
+            "project_id": project.project_id if project else None,
+            "project_url": project.url if project else None,
+            "annotator": annotator,
+            "title": project.title if project else None,
+            "created": sent.created,
+            "existing": sent.existing,
+            "updated": None if dry_run else sent.updated,
+        }
+        for annotator, project, sent in projects
+    ]
+    return {
+        "project_id": rows[0]["project_id"],
+        "project_url": rows[0]["project_url"],
+        "created": sum(sent.created for _, _, sent in projects),
+        "existing": sum(sent.existing for _, _, sent in projects),
+        "updated": None if dry_run else sum(sent.updated for _, _, sent in projects),
+        "refused": [{"clip_id": clip.clip_id, "problem": clip.problem} for clip in refused],
+        "round": plan.options.round,
+        "overlap": plan.overlap,
         "clips": len(plan.clips.asked),
         "gold": len(plan.clips.gold),
         "prefilled": len(plan.prefill.labels) if plan.prefill else 0,
-        "projects": len(plan.annotators),
+        "projects": rows,
+        "warnings": list(warnings),
+        "dry_run": dry_run,
     }
-    if as_json:
-        print_json({"round": plan.options.round, **numbers, "refused": _listed(refused)})
-        return
-    _say_refused(refused)
-    print_table(
-        ["what", "number"],
-        [[what, f"{number:,}"] for what, number in (numbers | {"refused": len(refused)}).items()],
-    )
-    for line in plan.remarks:
-        say(line)
-    say("nothing was sent (--dry-run)")
 
 
-def _say_refused(refused: tuple[RefusedClip, ...] | list[RefusedClip]) -> None:
+def _say_refused(refused: Sequence[RefusedClip]) -> None:
     for clip in refused[:MOST_SHOWN]:
         say(f"refused: {clip.clip_id}: {clip.problem}")
     if len(refused) > MOST_SHOWN:
         say(f"refused: {len(refused) - MOST_SHOWN:,} more; --json lists all")
-
-
-def _listed(refused: tuple[RefusedClip, ...] | list[RefusedClip]) -> list[dict[str, str]]:
-    return [{"clip_id": clip.clip_id, "problem": clip.problem} for clip in refused]
