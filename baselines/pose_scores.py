@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,15 @@ from mimecurate.baselines.pose_inputs import protocol_of, sequences
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import nn
 
     from mimecurate.baselines.people import People
     from mimecurate.baselines.registry import ModelCard
+
+    Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def score_people(
@@ -57,7 +62,11 @@ def score_people(
     if not found:
         return None
     flat = [view for tube in found for view in tube]
-    probabilities = _probabilities(model, flat, torch.device(device), batch_size)
+    forward: Forward = model
+    if protocol.layout and protocol.people == "tubes":
+        flat = [view[..., :1] for view in flat]
+        forward = partial(reader.score_alone, persons=protocol.persons)
+    probabilities = _probabilities(forward, flat, torch.device(device), batch_size)
     if not np.isfinite(probabilities).all():
         raise ClipError(
             Reason.CORRUPT,
@@ -70,7 +79,7 @@ def score_people(
 
 
 def _probabilities(
-    model: nn.Module, inputs: list[NDArray[np.float32]], device: torch.device, batch_size: int
+    forward: Forward, inputs: list[NDArray[np.float32]], device: torch.device, batch_size: int
 ) -> NDArray[np.float32]:
     """Run the model on views, those of one length together.
 
@@ -86,7 +95,7 @@ def _probabilities(
             for first in range(0, len(indices), batch_size):
                 batch = indices[first : first + batch_size]
                 x = torch.from_numpy(np.stack([inputs[index] for index in batch])).to(device)
-                scores = model(x).float().softmax(dim=1).cpu().numpy()
+                scores = forward(x).float().softmax(dim=1).cpu().numpy()
                 for index, row in zip(batch, scores, strict=True):
                     rows[index] = row
     return np.stack(rows)

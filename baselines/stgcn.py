@@ -165,6 +165,26 @@ class StGcn(nn.Module):
             x = block(x, graph)
         return x.mean(dim=(2, 3)).view(n, m, -1).mean(dim=1)[:, :, None, None]
 
+    def score_alone(self, x: Tensor, persons: int) -> Tensor:
+        """Score people one by one, each as if the other ``persons - 1`` were zeros.
+
+        The same as `forward` with those zeros, which are computed once for all; in evaluation
+        mode only.
+
+        Args:
+            x: float[N, C, T, V, 1].
+            persons: M, of which all but one are zeros.
+
+        Returns:
+            float[N, num_classes], logits.
+        """
+        features = self.features(x)
+        if persons > 1:
+            nobody = self.features(torch.zeros_like(x[:1]))
+            features = (features + (persons - 1) * nobody) / persons
+        logits: Tensor = self.fcn(features)
+        return logits.flatten(1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Score sequences of joints.
 

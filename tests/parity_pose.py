@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
+
+    from mimecurate.baselines.skeleton_graphs import Strategy
 
     Manifest = Mapping[str, Any]
     Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -127,10 +129,10 @@ def graphs(manifest: Manifest, arrays: Arrays) -> float:
     for name, stored in arrays.items():
         match = _GRAPH.match(name)
         assert match is not None
-        strategy: Any = match["strategy"]
+        strategy = match["strategy"]
         mine = adjacency(
             _graph_layout(match["layout"], manifest["params"]),
-            _MODES[strategy] if theirs else strategy,
+            cast("Strategy", _MODES[strategy] if theirs else strategy),
             max_hop=int(match["hops"]),
             dilation=int(manifest["params"].get("dilation", 1)),
         )
