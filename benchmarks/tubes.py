@@ -2,8 +2,8 @@
 
 Run: python benchmarks/tubes.py [--frames 10000] [--people 5] [--runs 3]
 
-Each case is linked a few times in one process; the median of the processor time counts. The naive reference of the
-tests is run on a few frames of the same kind, for the ratio, and its links are compared.
+Each case is linked a few times in one process; the median of the processor time counts. The naive
+reference of the tests is run on a few frames of the same kind, and its links are compared.
 """
 
 from __future__ import annotations
