@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -126,12 +126,15 @@ def _smart(request: _Request, plan: Plan) -> Cut:
         return _encode(request, plan, picture, whole_because=seams)
     sound = request.sound(plan)
     try:
-        cut_smart(request.video, plan, seams, picture, sound, request.out, request.check_stopped)
+        checked = cut_smart(
+            request.video, plan, seams, picture, sound, request.out, request.check_stopped
+        )
     except ClipError as error:
         if error.reason is not Reason.CORRUPT:
             raise
         return _encode(request, plan, picture, whole_because=str(error))
-    return _cut("smart", plan, picture.width, picture.height, sound)
+    cut = _cut("smart", plan, picture.width, picture.height, sound)
+    return replace(cut, checked=checked)
 
 
 def _encode(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mimecurate.curation.cut_decode import VideoPacket
     from mimecurate.curation.media_source import MediaSource
+    from mimecurate.curation.packet_check import CheckedPackets
 
 CutMode = Literal["smart", "encode", "copy"]
 
@@ -51,6 +52,8 @@ class Cut:
     has_audio: bool
     notes: tuple[str, ...] = ()
     """What is worth knowing: why something else than asked was done."""
+    checked: CheckedPackets | None = None
+    """The packets, where they were decoded when they were written."""
 
 
 @dataclass(frozen=True, slots=True)

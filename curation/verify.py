@@ -1,4 +1,4 @@
-"""Decode a clip to its end, and say what is in it."""
+"""Check a clip to its end, and say what is in it."""
 
 from __future__ import annotations
 
@@ -11,34 +11,24 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
-import imagehash
-import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import VideoReformatter
-from PIL import Image
 
+from mimecurate.curation.frame_looks import FrameLooks
 from mimecurate.curation.mp4_boxes import HEADER_BYTES, box_at, find_box
+from mimecurate.curation.packet_check import packet_digest
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    import numpy.typing as npt
-    from av import VideoFrame
+    from av import AudioFrame, Packet, VideoFrame
     from av.container import InputContainer
+    from av.stream import Stream
 
     from mimecurate.curation.cut_plan import Cut
 
-HASHES = 8
-"""Perceptual hashes of a clip, of frames at equal distances."""
-
-_LOOKS_A_HASH = 3
-_LOOKS = HASHES * _LOOKS_A_HASH
-_SIDE = 64  # pixels; every frame that is looked at is shrunk to a square
-_BLACK_BELOW = 24  # of 255
-_BLOCKS = 16  # to a side, whose means tell whether anything moves
-_STILL_BELOW = 10  # of 255; coding alone changes them by up to 9, the slowest tai chi by 14
 _SOUND_ERROR_S = 0.1
 _MAX_INDEX_BYTES = 64 << 20
 _MOVIE_HEADER_BYTES = 32
@@ -68,11 +58,12 @@ class MediaFacts:
 
 
 def verify_clip(path: Path, cut: Cut | None = None) -> MediaFacts:
-    """Decode a clip to its end in one pass, check it and describe it.
+    """Check a clip to its end in one pass, and describe it.
 
     The file's own frame count must be true, frames must decode without any concealed error, their
     times must begin at 0 and rise, and sound, if there is any, must decode. With ``cut``, count,
-    times, duration and size must also be those planned.
+    times, duration and size must also be those planned; where the packets were decoded when they
+    were written, the file must hold those very packets, and none is decoded again.
 
     Args:
         path: the file.
@@ -89,7 +80,7 @@ def verify_clip(path: Path, cut: Cut | None = None) -> MediaFacts:
         file.seek(0)
         try:
             with av.open(file, "r") as container:
-                seen = _decode(container, cut, duration)
+                seen = _read(container, cut, duration)
                 facts = _facts(container, seen, size, digest)
         except FFmpegError as error:
             raise _corrupt(f"it does not decode ({error.strerror})") from error
@@ -108,13 +99,10 @@ class _Seen:
     """Frames, as the file's header says."""
     duration: Fraction
     """Seconds, as the file's header says."""
+    looks: FrameLooks
     sound_end_s: float | None = None
     ticks: list[int] = field(default_factory=list)
-    hashes: list[int] = field(default_factory=list)
-    is_black: bool = True
-    is_still: bool = True
-    first: npt.NDArray[np.floating] | None = None
-    """Block means of the first picture that was looked at."""
+    """Of each frame."""
 
 
 def _movie_duration(file: BinaryIO) -> Fraction:
@@ -138,60 +126,60 @@ def _movie_duration(file: BinaryIO) -> Fraction:
     raise _corrupt("it has no index")
 
 
-def _decode(container: InputContainer, cut: Cut | None, duration: Fraction) -> _Seen:
+def _read(container: InputContainer, cut: Cut | None, duration: Fraction) -> _Seen:
     if not container.streams.video:
         raise ClipError(Reason.NO_VIDEO, "the clip has no video stream")
     video = container.streams.video[0]
     video.codec_context.thread_count = 1
     assert video.time_base is not None
-    seen = _Seen(video.time_base, video.frames, duration)
-    look = _Looker(seen, cut.frames if cut else video.frames)
+    checked = cut.checked if cut else None
+    looks = checked.looks if checked else FrameLooks(cut.frames if cut else video.frames)
+    seen = _Seen(video.time_base, video.frames, duration, looks)
+    digests = iter(checked.digests) if checked else None
     for packet in container.demux([video, *container.streams.audio[:1]]):
         if packet.is_corrupt:
             raise _corrupt("a packet is cut off")
+        if digests is not None and packet.stream is video:
+            _compare(seen, packet, digests)
+            continue
         for frame in packet.decode():
             if isinstance(frame, av.VideoFrame):
-                look.at(frame)
+                _look(seen, frame)
             elif isinstance(frame, av.AudioFrame):
-                if frame.is_corrupt:
-                    raise _corrupt("its sound is damaged")
-                seen.sound_end_s = (frame.time or 0) + frame.samples / frame.sample_rate
+                _listen(seen, frame)
+    if checked is not None:
+        seen.ticks.sort()  # packets come in the order of decoding
+        if len(seen.ticks) != len(checked.digests):
+            raise _corrupt(f"it holds {len(seen.ticks)} packets of {len(checked.digests)}")
     return seen
 
 
-class _Looker:
-    """Takes each frame's time, and looks at some of them in small."""
+def _compare(seen: _Seen, packet: Packet[Stream], digests: Iterator[bytes]) -> None:
+    """Take the time of a packet that was decoded when it was written."""
+    if not packet.size:
+        return
+    number = len(seen.ticks)
+    if packet_digest(memoryview(packet)) != next(digests, None):
+        raise _corrupt(f"packet {number} is not the one that was written")
+    if packet.pts is None:
+        raise _corrupt(f"packet {number} has no time")
+    seen.ticks.append(packet.pts)
 
-    def __init__(self, seen: _Seen, expected: int) -> None:
-        self._seen = seen
-        self._looks = [(2 * look + 1) * expected // (2 * _LOOKS) for look in range(_LOOKS)]
-        self._reformatter = VideoReformatter()
 
-    def at(self, frame: VideoFrame) -> None:
-        seen = self._seen
-        number = len(seen.ticks)
-        if frame.is_corrupt:
-            raise _corrupt(f"frame {number} is damaged")
-        if frame.pts is None:
-            raise _corrupt(f"frame {number} has no time")
-        seen.ticks.append(frame.pts)
-        looks = [look for look, at in enumerate(self._looks) if at == number]
-        if looks:
-            small = self._reformatter.reformat(
-                frame, _SIDE, _SIDE, "gray", interpolation="AREA", threads=1
-            ).to_ndarray()
-            self._compare(small.reshape(_BLOCKS, -1, _BLOCKS, _SIDE // _BLOCKS).mean((1, 3)))
-            hashed = [look for look in looks if look % _LOOKS_A_HASH == _LOOKS_A_HASH // 2]
-            if hashed:
-                value = int(str(imagehash.phash(Image.fromarray(small))), 16)
-                seen.hashes += [value] * len(hashed)
+def _look(seen: _Seen, frame: VideoFrame) -> None:
+    number = len(seen.ticks)
+    if frame.is_corrupt:
+        raise _corrupt(f"frame {number} is damaged")
+    if frame.pts is None:
+        raise _corrupt(f"frame {number} has no time")
+    seen.ticks.append(frame.pts)
+    seen.looks.at(number, frame)
 
-    def _compare(self, small: npt.NDArray[np.floating]) -> None:
-        seen = self._seen
-        if seen.first is None:
-            seen.first = small
-        seen.is_still = seen.is_still and bool(np.abs(small - seen.first).max() < _STILL_BELOW)
-        seen.is_black = seen.is_black and bool(small.max() < _BLACK_BELOW)
+
+def _listen(seen: _Seen, frame: AudioFrame) -> None:
+    if frame.is_corrupt:
+        raise _corrupt("its sound is damaged")
+    seen.sound_end_s = (frame.time or 0) + frame.samples / frame.sample_rate
 
 
 def _facts(container: InputContainer, seen: _Seen, size: int, digest: str) -> MediaFacts:
@@ -200,11 +188,6 @@ def _facts(container: InputContainer, seen: _Seen, size: int, digest: str) -> Me
     video = container.streams.video[0]
     audio = container.streams.audio[0] if container.streams.audio else None
     rate = video.average_rate or len(seen.ticks) / (seen.duration or Fraction(1))
-    warnings = []
-    if seen.is_black:
-        warnings.append("black throughout")
-    elif seen.is_still and len(seen.ticks) > 1:
-        warnings.append("frozen throughout")
     return MediaFacts(
         bytes=size,
         sha256=digest,
@@ -217,8 +200,8 @@ def _facts(container: InputContainer, seen: _Seen, size: int, digest: str) -> Me
         frames=len(seen.ticks),
         video_codec=video.codec_context.codec.canonical_name,
         audio_codec=audio.codec_context.codec.canonical_name if audio else None,
-        frame_hashes=tuple(seen.hashes),
-        warnings=tuple(warnings),
+        frame_hashes=tuple(seen.looks.hashes),
+        warnings=seen.looks.warnings(len(seen.ticks)),
     )
 
 

@@ -13,10 +13,11 @@ from cut_checks import cut_file
 from PIL import Image
 
 from mimecurate.curation.cut import Cut
+from mimecurate.curation.frame_looks import HASHES
 from mimecurate.curation.mp4_boxes import find_box
 from mimecurate.curation.sample_files import disguised, scrambled, truncated
 from mimecurate.curation.samples import VideoSpec
-from mimecurate.curation.verify import HASHES, MediaFacts, verify_clip
+from mimecurate.curation.verify import MediaFacts, verify_clip
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def test_facts_are_those_of_the_file(made: tuple[Path, Cut]) -> None:
         frame_hashes=facts.frame_hashes,
         warnings=(),
     )
+    assert cut.checked is not None
+    assert verify_clip(path, replace(cut, checked=None)) == facts
     assert verify_clip(path) == facts
 
 
@@ -133,6 +136,15 @@ def test_truncated_clips_are_caught(keep: float, made: tuple[Path, Cut], tmp_pat
     with pytest.raises(ClipError) as caught:
         verify_clip(path, made[1])
     assert caught.value.reason is Reason.CORRUPT
+
+
+def test_a_file_of_other_packets_is_caught(made: tuple[Path, Cut], tmp_path: Path) -> None:
+    path, cut = made
+    assert cut.checked is not None
+    digests = cut.checked.digests
+    for others in (digests[:-1], (*digests, b"one more"), digests[::-1]):
+        with pytest.raises(ClipError, match="not whole"):
+            verify_clip(path, replace(cut, checked=replace(cut.checked, digests=others)))
 
 
 @pytest.mark.parametrize("seed", range(8))
