@@ -3,7 +3,8 @@
     python benchmarks/fetch.py [--media DIR] [--rounds 3]
 
 Every method runs in a process of its own against a loopback server in another; CPU is that of the
-method with its children, start-up of Python and yt-dlp excluded; bytes are counted by the server.
+method with its children, less what Python and yt-dlp take to be ready for their first clip; bytes
+are counted by the server.
 The source is made on the spot: 600 s at 1280x720, x264, 5 s groups of pictures, stereo AAC,
 progressive and fragmented. Machines are noisy: read the ratios, not the seconds.
 """

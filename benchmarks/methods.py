@@ -7,7 +7,6 @@ The last line of its output is JSON: CPU seconds of this process and its childre
 
 from __future__ import annotations
 
-import contextlib
 import json
 import resource
 import subprocess
@@ -17,6 +16,7 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,16 +111,16 @@ def peak_memory(urls: str) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def warm_up(url: str) -> None:
-    """Load what every method needs once per process: yt-dlp's extractors take most of a second."""
-    import mimecurate.curation.fetch_video  # noqa: F401
-    from mimecurate.curation.sources import SourceOptions, make_pacer, resolve
-    from mimecurate.errors import ClipError
+def warm_up(method: str, url: str, start_s: float, end_s: float) -> None:
+    """Get the clip once, unmeasured, where the method runs in this process.
 
-    options = SourceOptions(retries=0)
-    dead = url.partition("?")[0] + ".none"
-    with contextlib.suppress(ClipError):
-        resolve(dead, options, make_pacer(options), lambda: None)
+    So modules are loaded and extractors ready, as for every clip of a list but its first.
+    """
+    if method.startswith(("mimecurate", "yt-dlp")):
+        with tempfile.TemporaryDirectory() as folder:
+            METHODS[method](url, start_s, end_s, Path(folder))
+        forget_sent = urlsplit(url)._replace(path="/__stats", query="reset=1").geturl()
+        urllib.request.urlopen(forget_sent).close()
 
 
 def main() -> None:
@@ -129,8 +129,8 @@ def main() -> None:
         print(json.dumps({"peak_mib": peak_memory(arguments[0])}))
         return
     url, start_s, end_s = arguments
+    warm_up(method, url, float(start_s), float(end_s))
     with tempfile.TemporaryDirectory() as folder:
-        warm_up(url)
         cpu_before, began = _cpu_s(), time.monotonic()
         METHODS[method](url, float(start_s), float(end_s), Path(folder))
         print()
