@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SORT = ((0, 3), (1, 4), (0, 2), (1, 3), (0, 1), (2, 4), (1, 2), (3, 4), (2, 3))
-"""Comparators that sort five values: the lower goes to the first place, the higher to the second."""
+"""Comparators that sort five values: the lower goes to the first place, the higher to the other."""
 # fmt: off
 _SELECT = (
     (0, 3), (1, 4), (0, 2), (1, 3), (2, 4), (3, 4), (2, 3), (5, 8), (6, 9), (6, 8), (5, 6), (7, 9),

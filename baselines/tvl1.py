@@ -76,7 +76,9 @@ class TvL1:
             if (value := getattr(self, name)) < 1:
                 raise SettingError(f"TV-L1's {name} is {value}; it must be at least 1")
         if not 0 < self.scale_step < 1:
-            raise SettingError(f"TV-L1's scale_step is {self.scale_step}; it must be between 0 and 1")
+            raise SettingError(
+                f"TV-L1's scale_step is {self.scale_step}; it must be between 0 and 1"
+            )
         if not self.epsilon >= 0:
             raise SettingError(f"TV-L1's epsilon is {self.epsilon}; it must not be negative")
         if self.median not in (1, 5):
@@ -115,8 +117,8 @@ def tvl1_flow(
     if not len(first):
         return first.new_zeros((0, 2, *first.shape[1:]), dtype=torch.float32)
     if first.device.type == "cpu":  # one pair's planes fit into the cache; a batch's do not
-        pairs = zip(first.split(1), second.split(1), strict=True)
-        return torch.cat([_pyramid_flow(a, b, settings, step) for a, b in pairs])
+        pairs = zip(first, second, strict=True)
+        return torch.cat([_pyramid_flow(a[None], b[None], settings, step) for a, b in pairs])
     return _pyramid_flow(first, second, settings, step)
 
 
@@ -154,8 +156,10 @@ def _pyramid_flow(first: Tensor, second: Tensor, settings: TvL1, step: Step) -> 
 
 def _one_scale(first: Tensor, second: Tensor, flow: Tensor, settings: TvL1, step: Step) -> Tensor:
     """Improve the flow of one level of the pyramid, where frames are ``(N, 1, H, W)``."""
-    images = torch.cat([second, _centred_gradient(second)], 1)
     pairs, _, height, width = flow.shape
+    images = torch.cat([second, _centred_gradient(second)], 1)
+    # sides of 2^k pixels make `grid_sample`'s coordinates exact: what is still stays exactly still
+    images = F.pad(images, (0, _power_of_2(width) - width, 0, _power_of_2(height) - height))
     # the dual variables times theta, along x and y; their first column and row stay 0
     duals = (
         flow.new_zeros((pairs, 2, height, width + 1)),
@@ -229,16 +233,26 @@ def _warp(first: Tensor, images: Tensor, flow: Tensor) -> _Warped:
     Sampled as by OpenCV's `remap`: bicubic with A = -0.75, at multiples of 1/32 pixel, 0 outside.
     """
     height, width = flow.shape[2:]
+    sides = flow.new_tensor([images.shape[3], images.shape[2]])
     x = torch.arange(width, device=flow.device) + flow[:, 0]
     y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1]
     at = torch.stack([x, y], -1).mul_(_SUBPIXELS).round_().div_(_SUBPIXELS)
-    at = (at * 2 + 1) / at.new_tensor([width, height]) - 1
+    at = (at * 2 + 1) / sides - 1
     sampled = F.grid_sample(images, at, "bicubic", "zeros", align_corners=False)
     gradient = sampled[:, 1:]
     square = gradient.square().sum(1, keepdim=True)
     inverse = square.clamp_(min=torch.finfo(torch.float32).eps).reciprocal_().neg_()
     residual = sampled[:, :1] - first - (gradient * flow).sum(1, keepdim=True)
     return _Warped(gradient.contiguous(), gradient * inverse, residual * inverse)
+
+
+def _power_of_2(side: int) -> int:
+    """Round up.
+
+    >>> _power_of_2(256), _power_of_2(340)
+    (256, 512)
+    """
+    return 1 << (side - 1).bit_length()
 
 
 def _centred_gradient(image: Tensor) -> Tensor:
