@@ -1,0 +1,151 @@
+"""One clip's frames, decoded, resized and cropped to bytes, with the views a model will see."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from mimecurate.baselines.decode import open_video
+from mimecurate.baselines.flow_store import read_flow
+from mimecurate.baselines.sampling import view_frames
+from mimecurate.baselines.transforms import crop, resize
+from mimecurate.errors import ClipError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from mimecurate.baselines.decode import Decoder
+    from mimecurate.baselines.protocol import Protocol
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClipViews:
+    """What a model will see of a clip.
+
+    Attributes:
+        frames: uint8[crops, U, C, h, w], each frame that is in some view, once.
+        views: int64[V, T], places in ``frames``.
+    """
+
+    frames: torch.Tensor
+    views: torch.Tensor
+
+    def __len__(self) -> int:
+        """Count views, of all crops."""
+        return len(self.frames) * len(self.views)
+
+    def view(self, number: int) -> torch.Tensor:
+        """Give uint8[T, C, h, w]; those of the first crop come first."""
+        which, place = divmod(number, len(self.views))
+        return self.frames[which].index_select(0, self.views[place])
+
+
+def video_views(
+    path: Path, protocol: Protocol, *, device: torch.device, decoder: Decoder = "auto"
+) -> ClipViews:
+    """Decode what a model sees of a video.
+
+    Frames are read, moved to the device and made small a part at a time: a clip of large frames
+    needs no more memory than another.
+
+    Raises:
+        ClipError: it can't be decoded.
+    """
+    with open_video(path, decoder=decoder, device=device) as video:
+        chosen = view_frames(protocol, video.frames, video.fps)
+        places, views = np.unique(chosen, return_inverse=True)
+        step = max(1, _CHUNK_BYTES // (3 * video.width * video.height))
+        parts = (
+            video.read(places[first : first + step].tolist())
+            for first in range(0, len(places), step)
+        )
+        return _cropped(parts, views.reshape(chosen.shape), protocol, device)
+
+
+def flow_views(
+    folder: Path, clip_id: str, protocol: Protocol, *, device: torch.device, fps: float | None
+) -> ClipViews:
+    """Read what a model sees of a clip's stored flow.
+
+    Args:
+        folder: the store.
+        clip_id: the clip.
+        protocol: of the model.
+        device: where the model is.
+        fps: of the clip, where the protocol asks for a rate.
+
+    Raises:
+        ClipError: there is none, it is damaged, or its rate is wanted and not known.
+    """
+    if fps is None and protocol.fps is not None:
+        raise ClipError(Reason.UNAVAILABLE, f"{clip_id}: its frame rate is told by its media alone")
+    flow = torch.from_numpy(read_flow(folder, clip_id))
+    if not len(flow):
+        raise ClipError(Reason.INTERVAL_OUTSIDE, f"{clip_id}: a single frame has no flow")
+    chosen = view_frames(protocol, len(flow), fps or 1.0)
+    places, views = np.unique(chosen, return_inverse=True)
+    parts = [flow[torch.from_numpy(places)]]
+    return _cropped(parts, views.reshape(chosen.shape), protocol, device)
+
+
+def _cropped(
+    parts: Iterable[torch.Tensor], views: object, protocol: Protocol, device: torch.device
+) -> ClipViews:
+    """Resize and crop frames; on CUDA beside the model, in this thread's own stream."""
+    make_stream: Any = torch.cuda.Stream
+    stream = make_stream(device) if device.type == "cuda" else None
+    with torch.cuda.stream(stream) if stream is not None else nullcontext():
+        small = [crop(resize(part.to(device), protocol), protocol) for part in parts]
+        frames = torch.cat(small, dim=1) if len(small) > 1 else small[0]
+        places = torch.as_tensor(views, device=device)
+    if stream is not None:
+        stream.synchronize()
+        frames.record_stream(torch.cuda.current_stream(device))
+        places.record_stream(torch.cuda.current_stream(device))
+    return ClipViews(frames, places)
+
+
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[tuple[Item, Result | ClipError]]:
+    """Do work in threads and give results in the order of the items, none far ahead of its turn.
+
+    At most two results per worker wait, so memory does not grow with the number of items.
+
+    Args:
+        work: may raise `ClipError`, which becomes the result; other errors end the iteration.
+        items: what to work on; drawn as needed.
+        workers: threads.
+    """
+
+    def attempt(item: Item) -> Result | ClipError:
+        try:
+            return work(item)
+        except ClipError as error:
+            return error
+
+    rest = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        waiting = deque((item, pool.submit(attempt, item)) for item in islice(rest, 2 * workers))
+        try:
+            while waiting:
+                item, future = waiting.popleft()
+                result = future.result()
+                waiting.extend((new, pool.submit(attempt, new)) for new in islice(rest, 1))
+                yield item, result
+        finally:
+            for _, future in waiting:
+                future.cancel()
