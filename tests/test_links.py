@@ -238,5 +238,5 @@ def test_the_command_takes_no_options_of_media() -> None:
     options = {option for parameter in check.params for option in parameter.opts}
     assert {"--workers", "--cookies", "--timeout"} <= options
     assert options.isdisjoint(
-        {"--cut", "--engine", "--clip-timeout", "--max-bytes", "--max-duration", "--max-height"}
+        {"--cut", "--engine", "--clip-timeout", "--max-bytes", "--max-height", "--max-wait"}
     )

@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 
 _OF_MEDIA = {
     f"fetch_{name}"
-    for name in ("cut", "engine", "clip_timeout_s", "max_bytes", "max_duration_s", "max_height")
+    for name in (
+        "cut",
+        "engine",
+        "clip_timeout_s",
+        "give_up_after",
+        "max_bytes",
+        "max_duration_s",
+        "max_height",
+        "max_wait_s",
+    )
 }
-"""Settings of ``fetch`` that mean nothing where no media are fetched."""
+"""Settings of ``fetch`` that mean nothing where links are only asked for."""
 
 
 @click.group("links")
