@@ -21,6 +21,7 @@ from mimecurate.curation.classes import class_of_alias
 from mimecurate.curation.release_rule import (
     FLAGS,
     NO_MAJORITY,
+    TRIM_IOU,
     Outcome,
     Undecided,
     Vote,
@@ -89,6 +90,7 @@ def settle_by_rule(
     min_annotators: int,
     by: str,
     rounds: Collection[str] = (),
+    trim_iou: float = TRIM_IOU,
     dry_run: bool = False,
 ) -> Settled:
     """Decide by majority wherever there is one in every field.
@@ -101,11 +103,12 @@ def settle_by_rule(
         min_annotators: how many annotators a decision needs.
         by: who applies the rule.
         rounds: only what was said in these; empty: in all.
+        trim_iou: from which overlap on two trims agree.
         dry_run: only count.
     """
     counts: Counter[str] = Counter()
     with writing(db):
-        for clip_id, votes, result, current in _findings(db, min_annotators, rounds):
+        for clip_id, votes, result, current in _findings(db, min_annotators, rounds, trim_iou):
             if current is not None and current.is_by_a_person:
                 continue
             if isinstance(result, Undecided):
@@ -123,17 +126,24 @@ def settle_by_rule(
     return Settled(**counts)
 
 
-def find_standing(db: Database, *, min_annotators: int, rounds: Collection[str] = ()) -> Standing:
+def find_standing(
+    db: Database,
+    *,
+    min_annotators: int,
+    rounds: Collection[str] = (),
+    trim_iou: float = TRIM_IOU,
+) -> Standing:
     """Find the clips that people must decide on, and count the others.
 
     Args:
         db: the workspace's database.
         min_annotators: with fewer a clip waits for more.
         rounds: only what was said in these; empty: in all.
+        trim_iou: from which overlap on two trims agree.
     """
     agreed = too_few = doubted = 0
     disputes = []
-    for clip_id, votes, result, current in _findings(db, min_annotators, rounds):
+    for clip_id, votes, result, current in _findings(db, min_annotators, rounds, trim_iou):
         if current is not None and current.is_by_a_person:
             continue
         if isinstance(result, Undecided) and result.check == NO_MAJORITY:
@@ -146,14 +156,16 @@ def find_standing(db: Database, *, min_annotators: int, rounds: Collection[str] 
     return Standing(decided - doubted, agreed, too_few, disputes)
 
 
-def rule_outcome(votes: Sequence[Vote], min_annotators: int) -> Outcome | Undecided:
+def rule_outcome(
+    votes: Sequence[Vote], min_annotators: int, trim_iou: float = TRIM_IOU
+) -> Outcome | Undecided:
     """Apply the majority rule, and leave a clip to people where any field has no majority.
 
     >>> yes = Vote("ann", "yes", "archery", "no", None, "no", None)
     >>> rule_outcome([yes, yes._replace(annotator="bob", mime_artist="yes")], 2).why
     'no majority for mime_artist'
     """
-    result = decide(votes, min_annotators)
+    result = decide(votes, min_annotators, trim_iou=trim_iou)
     if isinstance(result, Undecided) or result.verdict != "yes":
         return result
     agreeing = [vote for vote in votes if vote.verdict == "yes"]
@@ -250,11 +262,14 @@ def _take_over(db: Database, say: Callable[[str], object]) -> int:
     return made
 
 
-def _findings(db: Database, min_annotators: int, rounds: Collection[str]) -> Iterable[_Finding]:
+def _findings(
+    db: Database, min_annotators: int, rounds: Collection[str], trim_iou: float
+) -> Iterable[_Finding]:
     check_known(db, "round", rounds)
     holding = current_decisions(db)
     for clip_id, votes in votes_by_clip(db, rounds=rounds):
-        yield _Finding(clip_id, votes, rule_outcome(votes, min_annotators), holding.get(clip_id))
+        result = rule_outcome(votes, min_annotators, trim_iou)
+        yield _Finding(clip_id, votes, result, holding.get(clip_id))
 
 
 def _counted(words: Iterable[str]) -> str:

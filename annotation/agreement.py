@@ -16,14 +16,21 @@ from mimecurate.annotation.agreement_details import (
 )
 from mimecurate.annotation.agreement_statistics import (
     MEASURES,
+    TRIM_MEASURES,
     AnswerPairs,
     Ratings,
     agreement_statistic,
     answer_pairs,
     interval_overlap,
-    mean_overlap_statistic,
+    overlap_statistic,
 )
-from mimecurate.curation.release_rule import FLAGS, Vote, check_known, votes_by_clip
+from mimecurate.curation.release_rule import (
+    FLAGS,
+    TRIM_IOU,
+    Vote,
+    check_known,
+    votes_by_clip,
+)
 from mimecurate.evaluation.bootstrap import bootstrap, percentile_interval
 from mimecurate.evaluation.statistics import MIN_VIDEOS
 
@@ -51,12 +58,15 @@ class FieldAgreement:
     annotators: int
     """Who answered any of those."""
     percent: float | None
-    """Mean over clips of the agreeing pairs of answers; of ``trim``: of their overlap (IoU)."""
+    """Mean over clips of the share of agreeing pairs of answers; trims agree where they overlap by
+    ``trim_iou`` or more."""
     kappa: float | None
     alpha: float | None
     ac1: float | None
     kappa_is: str | None = None
     """``cohen`` for two annotators, ``fleiss`` for more."""
+    mean_iou: float | None = None
+    """Of ``trim``: the mean over clips of the overlap of their pairs, in [0, 1]."""
     undefined: Mapping[str, str] = field(default_factory=dict)
     """Why a coefficient is None, by its name."""
     ci: Mapping[str, Interval | None] = field(default_factory=dict)
@@ -86,6 +96,7 @@ class _Field(NamedTuple):
     pairs: AnswerPairs
     overlaps: NDArray[np.float64] | None
     """Of ``trim``: how much the intervals of each pair overlap."""
+    trim_iou: float = TRIM_IOU
 
 
 def agreement(
@@ -94,6 +105,7 @@ def agreement(
     rounds: Collection[str] = (),
     annotators: Collection[str] = (),
     exclude: Collection[str] = (),
+    trim_iou: float = TRIM_IOU,
     resamples: int = 1000,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
@@ -108,6 +120,7 @@ def agreement(
         rounds: only what was said in these; empty: in all.
         annotators: only what these said; empty: all.
         exclude: nothing that these said.
+        trim_iou: from which overlap (intersection over union) on two trims agree.
         resamples: of the source videos, for the intervals; 0: no intervals.
         seed: of the resampling.
         on_progress: called with how many resamples more are done.
@@ -122,7 +135,7 @@ def agreement(
     check_known(db, "annotator", [*annotators, *exclude])
     table = _read(db, rounds=rounds, annotators=annotators, exclude=exclude)
     labels = [name for (name,) in db.execute("SELECT name FROM classes ORDER BY name")]
-    fields = {name: _field(table, name, labels) for name in FIELDS}
+    fields = {name: _field(table, name, labels, trim_iou) for name in FIELDS}
     statistics = [_statistic(one, table) for one in fields.values()]
     ones = np.ones((table.num_videos, 1), np.float32)
     points = [statistic(ones)[:, 0].tolist() for statistic in statistics]
@@ -165,7 +178,7 @@ def _read(db: Database, **wanted: Collection[str]) -> _Table:
     )
 
 
-def _field(table: _Table, name: str, labels: Sequence[str]) -> _Field:
+def _field(table: _Table, name: str, labels: Sequence[str], trim_iou: float) -> _Field:
     given = [getattr(vote, name) for vote in table.votes]
     chosen = np.array([i for i, value in enumerate(given) if value is not None], np.int64)
     clips, annotators = table.clip_of[chosen], table.annotator_of[chosen]
@@ -174,7 +187,7 @@ def _field(table: _Table, name: str, labels: Sequence[str]) -> _Field:
     if name == "trim":
         starts, ends = np.array(said, np.int64).reshape(-1, 2).T
         ratings = Ratings(clips, annotators, np.zeros_like(clips), 1)
-        return _Field(ratings, (), pairs, interval_overlap(starts, ends, pairs))
+        return _Field(ratings, (), pairs, interval_overlap(starts, ends, pairs), trim_iou)
     names: Sequence[str] = VERDICTS if name == "verdict" else ANSWERS
     if name == "label":
         names = sorted({*labels, *said})
@@ -187,7 +200,7 @@ def _statistic(one: _Field, table: _Table) -> Callable[[NDArray[np.float32]], ND
     if one.overlaps is None:
         return agreement_statistic(one.ratings, table.videos, table.num_videos)
     clips = one.ratings.clips[one.pairs.first]
-    return mean_overlap_statistic(one.overlaps, clips, table.videos, table.num_videos)
+    return overlap_statistic(one.overlaps, one.trim_iou, clips, table.videos, table.num_videos)
 
 
 def _describe(
@@ -196,8 +209,9 @@ def _describe(
     first, second = one.pairs
     clips = np.unique(one.ratings.clips[first])
     people = np.unique(one.ratings.annotators[np.concatenate([first, second])])
-    values = dict(zip(MEASURES, (None if isnan(x) else x for x in point), strict=False))
     is_trim = one.overlaps is not None
+    names = TRIM_MEASURES if is_trim else MEASURES
+    values = dict(zip(names, (None if isnan(x) else x for x in point), strict=True))
     return FieldAgreement(
         len(clips),
         len(people),
@@ -206,9 +220,10 @@ def _describe(
         values.get("alpha"),
         values.get("ac1"),
         None if is_trim or not len(people) else "cohen" if len(people) == 2 else "fleiss",
+        values.get("mean_iou"),
         {m: _why_undefined(one, len(clips)) for m in MEASURES if values.get(m) is None},
         _intervals(values, samples, len(np.unique(table.videos[clips]))),
-        pair_agreements(one.ratings, one.pairs, one.overlaps, table.annotators),
+        pair_agreements(one.ratings, one.pairs, one.overlaps, one.trim_iou, table.annotators),
         () if is_trim else confusions(one.ratings, one.pairs, one.names),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mimecurate.annotation.agreement_statistics import Ratings, measure
+from mimecurate.annotation.agreement_statistics import Ratings, agrees, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,11 @@ class PairAgreement(NamedTuple):
     second: str
     clips: int
     percent: float
-    """Clips on which both say the same; of ``trim`` the mean overlap (IoU)."""
+    """Clips on which both say the same; for ``trim`` those whose intervals overlap enough."""
     kappa: float | None
     """Cohen's; None where it is not defined, and for ``trim``."""
+    mean_iou: float | None = None
+    """Of ``trim``: how much their intervals overlap, in [0, 1]."""
 
 
 class Confusion(NamedTuple):
@@ -44,6 +46,7 @@ def pair_agreements(
     ratings: Ratings,
     pairs: AnswerPairs,
     overlaps: NDArray[np.float64] | None,
+    trim_iou: float,
     annotators: Sequence[str],
 ) -> list[PairAgreement]:
     """Compare every two annotators who share a clip; those who share most come first.
@@ -52,6 +55,7 @@ def pair_agreements(
         ratings: the answers.
         pairs: of answers to the same clip.
         overlaps: per pair, where the values are intervals: how much they overlap.
+        trim_iou: from which overlap on they agree.
         annotators: their names.
     """
     first, second = ratings.annotators[pairs.first], ratings.annotators[pairs.second]
@@ -60,13 +64,14 @@ def pair_agreements(
     groups = np.split(np.argsort(place, kind="stable"), ends[:-1])
     found = []
     for key, chosen in zip(keys.tolist(), groups, strict=False):
-        percent, kappa = (
-            _compare(ratings, pairs.first[chosen], pairs.second[chosen])
-            if overlaps is None
-            else (100 * float(overlaps[chosen].mean()), None)
-        )
+        numbers: tuple[float, float | None, float | None]
+        if overlaps is None:
+            numbers = *_compare(ratings, pairs.first[chosen], pairs.second[chosen]), None
+        else:
+            percent = 100 * float(agrees(overlaps[chosen], trim_iou).mean())
+            numbers = percent, None, float(overlaps[chosen].mean())
         one, other = (annotators[number] for number in divmod(key, len(annotators)))
-        found.append(PairAgreement(one, other, len(chosen), percent, kappa))
+        found.append(PairAgreement(one, other, len(chosen), *numbers))
     return sorted(found, key=lambda pair: (-pair.clips, pair.first, pair.second))
 
 

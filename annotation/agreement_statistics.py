@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEASURES = ("percent", "kappa", "alpha", "ac1")
+TRIM_MEASURES = ("percent", "mean_iou")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,35 +216,47 @@ def interval_overlap(
     return np.asarray(common / union, np.float64)
 
 
-def mean_overlap_statistic(
+def overlap_statistic(
     overlaps: NDArray[np.float64],
+    least: float,
     clips: NDArray[np.int64],
     videos: NDArray[np.int64],
     num_videos: int,
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-    """Make the statistic of the mean over clips of the mean overlap of their pairs, in percent.
+    """Make the statistic of how intervals agree, each a mean over clips of the mean of their pairs.
+
+    What it makes is ``(2, resamples)``, the `TRIM_MEASURES`: the percentage of pairs that overlap
+    by ``least`` or more (and at all), and the overlap.
 
     Args:
         overlaps: ``(n,)`` of each pair of answers, in [0, 1].
+        least: from which overlap on a pair agrees.
         clips: ``(n,)`` the clip of each pair.
         videos: for each clip's number, the number of its source video.
         num_videos: how many videos there are.
     """
     compared, place = np.unique(clips, return_inverse=True)
-    means = np.bincount(place, weights=overlaps) / np.bincount(place)
+    pairs = np.bincount(place)
+    per_clip = (
+        np.bincount(place, weights=100 * agrees(overlaps, least)) / pairs,
+        np.bincount(place, weights=overlaps) / pairs,
+        np.ones(len(compared)),
+    )
     sums = np.stack(
-        [
-            np.bincount(videos[compared], weights=weights, minlength=num_videos)
-            for weights in (means, np.ones(len(compared)))
-        ]
+        [np.bincount(videos[compared], weights=w, minlength=num_videos) for w in per_clip]
     )
 
-    def mean_overlap(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-        total, clips = sums @ weights.astype(np.float64)
+    def means(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        *totals, clips = sums @ weights.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(100 * total / clips)[None]
+            return np.asarray(np.stack(totals) / clips)
 
-    return mean_overlap
+    return means
+
+
+def agrees(overlaps: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """Say which pairs of intervals agree: they overlap, and by ``least`` or more."""
+    return (overlaps > 0) & (overlaps >= least)
 
 
 def _over_chance(observed: NDArray[np.float64], chance: NDArray[np.float64]) -> NDArray[np.float64]:

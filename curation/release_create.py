@@ -26,6 +26,7 @@ from mimecurate.curation.release_freeze import Header, freeze, is_frozen, staged
 from mimecurate.curation.release_problems import Problems
 from mimecurate.curation.release_purges import finish_purges
 from mimecurate.curation.release_read import latest_release, version_of
+from mimecurate.curation.release_rule import TRIM_IOU
 from mimecurate.curation.release_stage import close_stage, open_stage, writing
 from mimecurate.curation.release_where import insert_matching, keep_matching, open_where
 from mimecurate.errors import MimecurateError, Problem
@@ -62,12 +63,15 @@ class Recipe:
     """Split and the condition of its clips; without a condition: all clips that no other takes."""
     fresh: bool = False
     """Whether to leave out the release before, and with it what nobody decided on anew."""
+    trim_iou: float = TRIM_IOU
+    """From which overlap on two trims agree; for ``annotations`` alone."""
 
     def as_settings(self) -> dict[str, object]:
         """Return what is recorded with the release."""
         settings: dict[str, object] = {"source": self.source}
         if self.source == "annotations":
             settings["min_annotators"] = self.min_annotators
+            settings["trim_iou"] = self.trim_iou
         if self.where is not None:
             settings["where"] = self.where
         if self.splits:
@@ -200,7 +204,7 @@ def _stage(db: Database, recipe: Recipe, parent: Row | None) -> None:
     problems = Problems()
     base = None if recipe.fresh or parent is None else parent["release_id"]
     with db.atomic():
-        stage_decisions(db, recipe.source, recipe.min_annotators)
+        stage_decisions(db, recipe.source, recipe.min_annotators, recipe.trim_iou)
         stage_decided(db, base)
         for message in decided_problems(db):
             problems.add(Problem(message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from mimecurate.curation.release_rule import Undecided, decide, votes_by_clip
+from mimecurate.curation.release_rule import TRIM_IOU, Undecided, decide, votes_by_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,10 @@ _NOT_WITHDRAWN = "clip_id NOT IN (SELECT clip_id FROM withdrawals)"
 
 
 def stage_decisions(
-    db: Database, source: Literal["decisions", "annotations"], min_annotators: int
+    db: Database,
+    source: Literal["decisions", "annotations"],
+    min_annotators: int,
+    trim_iou: float = TRIM_IOU,
 ) -> None:
     """Collect what was decided of each clip; a decision outweighs the rule."""
     for table in ("decided", "undecided"):
@@ -53,12 +56,12 @@ def stage_decisions(
         "scene_relevant, start_ms, end_ms FROM current_decisions"
     )
     if source == "annotations":
-        _decide_by_rule(db, min_annotators)
+        _decide_by_rule(db, min_annotators, trim_iou)
 
 
-def _decide_by_rule(db: Database, min_annotators: int) -> None:
+def _decide_by_rule(db: Database, min_annotators: int, trim_iou: float) -> None:
     for clip_id, votes in votes_by_clip(db):
-        outcome = decide(votes, min_annotators)
+        outcome = decide(votes, min_annotators, trim_iou=trim_iou)
         if isinstance(outcome, Undecided):
             db.execute(
                 "INSERT INTO undecided SELECT ?, ?, ? "

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FLAGS = ("mime_artist", "object_relevant", "scene_relevant")
+TRIM_IOU = 0.5
+"""Temporal overlap (intersection over union) from which two trims agree: the lowest threshold of
+ActivityNet's challenge in temporal localisation, which averages over 0.5 to 0.95."""
 TOO_FEW, NO_MAJORITY = "too-few-annotators", "no-majority"
 
 
@@ -50,13 +53,20 @@ class Undecided(NamedTuple):
     why: str
 
 
-def decide(votes: Sequence[Vote], min_annotators: int) -> Outcome | Undecided:
+def decide(
+    votes: Sequence[Vote], min_annotators: int, *, trim_iou: float = TRIM_IOU
+) -> Outcome | Undecided:
     """Decide on one clip.
 
     The verdict needs more than half of all votes. Of those who said yes, more than half must
-    agree on the label (nobody naming one keeps the clip's own) and on the trim (none is an answer
-    too). A flag is what more than half of those who answered it said, else ``unsure``; None if
-    nobody answered.
+    agree on the label (nobody naming one keeps the clip's own) and on the trim (`common_trim`; none
+    is an answer too). A flag is what more than half of those who answered it said, else
+    ``unsure``; None if nobody answered.
+
+    Args:
+        votes: of different annotators.
+        min_annotators: with fewer nothing is decided.
+        trim_iou: from which overlap on two trims agree.
 
     >>> yes = Vote("ann", "yes", "archery", "no", None, "no", None)
     >>> decide([yes, yes._replace(annotator="bob", mime_artist="yes")], 2)
@@ -77,11 +87,59 @@ scene_relevant='no', trim=None)
     label = majority(labels)
     if labels and label is None:
         return Undecided(NO_MAJORITY, "no majority for a label")
-    trim = majority(vote.trim or () for vote in agreeing)
-    if trim is None:
-        return Undecided(NO_MAJORITY, "no majority for a trim")
+    trim: tuple[int, int] | None = None
+    if 2 * sum(vote.trim is None for vote in agreeing) <= len(agreeing):
+        trim = common_trim([vote.trim for vote in agreeing], trim_iou)
+        if trim is None:
+            return Undecided(NO_MAJORITY, "no majority for a trim")
     mime, thing, scene = (_flag(getattr(vote, flag) for vote in agreeing) for flag in FLAGS)
-    return Outcome("yes", label, mime, thing, scene, trim or None)
+    return Outcome("yes", label, mime, thing, scene, trim)
+
+
+def common_trim(
+    trims: Sequence[tuple[int, int] | None], trim_iou: float = TRIM_IOU
+) -> tuple[int, int] | None:
+    """Return the trim that more than half of some annotators mean, None if there is none.
+
+    The largest group that overlaps with one of its trims by at least ``trim_iou``, if it is more
+    than half of all; its trim is from the median of the starts to the median of the ends (of an
+    even number the middle of both, rounded down). A single bound that is far off changes nothing
+    then, unlike in a mean, an intersection or a union.
+
+    Args:
+        trims: start and end in milliseconds; None of those who did not trim.
+        trim_iou: in [0, 1]; 1: only equal trims agree.
+
+    >>> common_trim([(0, 2000), (200, 2100), None])
+    (100, 2050)
+    >>> common_trim([(0, 2000), (1500, 4000)]) is None
+    True
+    """
+    given = sorted(trim for trim in trims if trim is not None)
+    best: tuple[int, float, list[tuple[int, int]]] = 0, 0.0, []
+    for middle in given:
+        overlaps = [interval_iou(middle, trim) for trim in given]
+        group = [t for t, iou in zip(given, overlaps, strict=True) if iou and iou >= trim_iou]
+        best = max(best, (len(group), sum(overlaps), group))
+    if 2 * best[0] <= len(trims):
+        return None
+    starts, ends = zip(*best[2], strict=True)
+    return _median(starts), _median(ends)
+
+
+def interval_iou(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """Return the intersection over union of two half-open intervals, in [0, 1].
+
+    >>> interval_iou((0, 2000), (1000, 3000))
+    0.3333333333333333
+    """
+    common = min(one[1], other[1]) - max(one[0], other[0])
+    return max(common, 0) / (one[1] - one[0] + other[1] - other[0] - max(common, 0))
+
+
+def _median(values: Sequence[int]) -> int:
+    ordered, half = sorted(values), len(values) // 2
+    return (ordered[half] + ordered[~half]) // 2
 
 
 def majority(values: Iterable[Hashable]) -> Any:

@@ -58,7 +58,10 @@ def test_each_field_counts_the_clips_that_two_answered(space: Workspace) -> None
         "trim": (1, 2),
     }
     assert [found[name].percent for name in ("verdict", "label", "mime_artist")] == [100, 0, 0]
-    assert found["trim"].percent == pytest.approx(100 / 3)
+    assert found["trim"].percent == 0
+    assert found["trim"].mean_iou == pytest.approx(1 / 3)
+    assert found["trim"].pairs == [PairAgreement("ann", "bob", 1, 0, None, 1 / 3)]
+    assert agreement(db, trim_iou=1 / 3)["trim"].percent == 100
     assert found["mime_artist"].confusions == [Confusion("yes", "unsure", 1, 1)]
     assert found["verdict"].pairs == [PairAgreement("ann", "bob", 2, 100, 1)]
     assert found["verdict"].kappa_is == "cohen"
@@ -169,7 +172,7 @@ def test_json_has_the_keys_of_the_interface_first(space: Workspace) -> None:
     assert list(document) == list(FIELDS)
     keys = ["clips", "annotators", "percent", "kappa", "alpha", "ac1"]
     assert all(list(one)[:6] == keys for one in document.values())
-    assert document["label"]["percent"] is None
+    assert document["label"]["percent"] is document["trim"]["mean_iou"] is None
     assert document["verdict"]["clips"] == 12
     low, high = document["verdict"]["ci"]["percent"]
     assert low < document["verdict"]["percent"] < high

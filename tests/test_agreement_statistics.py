@@ -16,10 +16,11 @@ from statsmodels.stats import inter_rater
 from mimecurate.annotation.agreement_statistics import (
     Ratings,
     agreement_statistic,
+    agrees,
     answer_pairs,
     interval_overlap,
-    mean_overlap_statistic,
     measure,
+    overlap_statistic,
     ratings_of_table,
 )
 
@@ -221,11 +222,17 @@ def test_overlap_is_of_the_milliseconds_in_both(said: list[tuple[int, int]]) -> 
 
 
 def test_overlap_is_a_mean_over_clips_not_over_pairs() -> None:
-    statistic = mean_overlap_statistic(
-        np.array([1.0, 0.4, 0.5, 0.6]), np.array([0, 1, 1, 1]), np.array([0, 1]), 2
+    statistic = overlap_statistic(
+        np.array([1.0, 0.4, 0.5, 0.6]), 0.6, np.array([0, 1, 1, 1]), np.array([0, 1]), 2
     )
     weights = np.array([[1, 2, 0], [1, 0, 0]], np.float32)
-    assert statistic(weights)[0] == pytest.approx([75, 100, nan], nan_ok=True)
+    percent, mean = statistic(weights)
+    assert percent == pytest.approx([200 / 3, 100, nan], nan_ok=True)
+    assert mean == pytest.approx([0.75, 1, nan], nan_ok=True)
+
+
+def test_what_does_not_overlap_never_agrees() -> None:
+    assert agrees(np.array([0, 0.1]), 0).tolist() == [False, True]
 
 
 def _naive(observers: list[list[Answer]], q: int) -> tuple[float, float, float, float]:

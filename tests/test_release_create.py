@@ -384,6 +384,15 @@ class TestAnnotations:
         _create(workspace, recipe=self.RECIPE, allow=("too-few-annotators", "no-majority"))
         assert len(_clips(workspace)) == 3
 
+    def test_how_near_trims_must_be_is_part_of_the_recipe(self, workspace: Workspace) -> None:
+        self._vote(workspace)
+        for annotator, end_ms in (("ann", 3000), ("bob", 3500)):
+            annotate(workspace.db, clip("vid-0000009"), annotator, start_ms=1500, end_ms=end_ms)
+        strict = replace(self.RECIPE, trim_iou=0.9)
+        assert _create(workspace, None, strict).counts["clips"] == 3
+        assert _create(workspace, None, self.RECIPE).counts["clips"] == 4
+        assert strict.as_settings()["trim_iou"] == 0.9
+
     def test_a_decision_settles_it(self, workspace: Workspace) -> None:
         self._vote(workspace)
         disputed = clip("vid-0000009")

@@ -15,7 +15,9 @@ from mimecurate.curation.release_rule import (
     Outcome,
     Undecided,
     Vote,
+    common_trim,
     decide,
+    interval_iou,
     votes_by_clip,
 )
 from mimecurate.schemas.database import open_database
@@ -64,6 +66,19 @@ def _others(*changes: dict[str, object]) -> list[Vote]:
             id="a-trim-of-most",
         ),
         pytest.param(
+            [YES._replace(trim=(0, 2000)), *_others({"trim": (40, 1800)}, {"trim": (0, 5000)})],
+            Outcome("yes", "archery", "no", "no", "no", (20, 1900)),
+            id="trims-that-overlap-agree-and-one-far-off-changes-nothing",
+        ),
+        pytest.param(
+            [
+                YES._replace(trim=(0, 2000)),
+                *_others({"trim": (40, 1800)}, {"trim": (120, 1900)}, {}),
+            ],
+            Outcome("yes", "archery", "no", "no", "no", (40, 1900)),
+            id="the-median-of-three-who-trimmed-of-four",
+        ),
+        pytest.param(
             [YES, *_others({"trim": (1, 2)}, {})],
             Outcome("yes", "archery", "no", "no", "no", None),
             id="no-trim-is-an-answer",
@@ -101,7 +116,7 @@ def test_disagreement_is_left_to_people(votes: list[Vote], check: str, why: str)
             st.sampled_from(["yes", "no", "unsure", "unplayable"]),
             st.sampled_from([None, "x", "y"]),
             *[st.sampled_from([None, "yes", "no", "unsure"])] * 3,
-            trim=st.sampled_from([None, (0, 1), (1, 2)]),
+            trim=st.sampled_from([None, (0, 1), (1, 2), (0, 4), (1, 5), (2, 6), (0, 6)]),
         ),
         max_size=7,
     ),
@@ -111,6 +126,27 @@ def test_the_order_of_votes_does_not_matter(votes: list[Vote], random: object) -
     shuffled = list(votes)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert decide(votes, 2) == decide(shuffled, 2)
+
+
+intervals = st.tuples(st.integers(0, 30), st.integers(1, 30)).map(lambda t: (t[0], t[0] + t[1]))
+
+
+@given(st.lists(intervals | st.none(), max_size=7), st.floats(0, 1))
+def test_a_common_trim_is_an_interval_near_more_than_half(
+    trims: list[tuple[int, int] | None], trim_iou: float
+) -> None:
+    found = common_trim(trims, trim_iou)
+    given_ = [trim for trim in trims if trim is not None]
+    near = [sum(0 < interval_iou(a, b) >= trim_iou for b in given_) for a in given_]
+    assert (found is not None) == (2 * max(near, default=0) > len(trims))
+    if found is not None:
+        assert min(t[0] for t in given_) <= found[0] < found[1] <= max(t[1] for t in given_)
+
+
+def test_with_an_overlap_of_one_only_equal_trims_agree() -> None:
+    votes = [YES._replace(trim=(0, 2000)), *_others({"trim": (0, 2001)})]
+    assert isinstance(decide(votes, 2), Outcome)
+    assert decide(votes, 2, trim_iou=1) == Undecided(NO_MAJORITY, "no majority for a trim")
 
 
 def test_only_the_latest_word_of_each_annotator_counts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mimecurate.commands.options import json_option, workspace_option
+from mimecurate.commands.options import json_option, trim_iou_option, workspace_option
 from mimecurate.commands.server_options import server_options
 from mimecurate.console import print_json, print_table, say
 from mimecurate.errors import MimecurateError
@@ -52,6 +52,7 @@ class _Done:
     show_default=True,
     help="Answers that a clip needs to be decided on.",
 )
+@trim_iou_option
 @click.option(
     "--round", "rounds", multiple=True, metavar="NAME", help="Only this round; may be repeated."
 )
@@ -81,6 +82,7 @@ def command(
     workspace: Path,
     rule: str | None,
     min_annotators: int,
+    trim_iou: float,
     rounds: tuple[str, ...],
     terminal: bool,
     push: bool,
@@ -128,11 +130,18 @@ def command(
                 )
         if rule is not None:
             done.rule = settle_by_rule(
-                space.db, min_annotators=min_annotators, by=name, rounds=rounds, dry_run=dry_run
+                space.db,
+                min_annotators=min_annotators,
+                by=name,
+                rounds=rounds,
+                trim_iou=trim_iou,
+                dry_run=dry_run,
             )
 
         def stand() -> Standing:
-            return find_standing(space.db, min_annotators=min_annotators, rounds=rounds)
+            return find_standing(
+                space.db, min_annotators=min_annotators, rounds=rounds, trim_iou=trim_iou
+            )
 
         standing = stand()
         if terminal:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimecurate.commands.options import json_option, workspace_option
+from mimecurate.commands.options import json_option, trim_iou_option, workspace_option
 from mimecurate.console import late_progress, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ MOST_CONFUSIONS = 10
     "--annotator", "annotators", multiple=True, metavar="NAME", help="Only them; may be repeated."
 )
 @click.option("--exclude", multiple=True, metavar="NAME", help="Not them; may be repeated.")
+@trim_iou_option
 @click.option(
     "--resamples",
     type=click.IntRange(0, 100_000),
@@ -41,6 +42,7 @@ def command(
     rounds: tuple[str, ...],
     annotators: tuple[str, ...],
     exclude: tuple[str, ...],
+    trim_iou: float,
     resamples: int,
     seed: int,
     as_json: bool,
@@ -68,6 +70,7 @@ def command(
             rounds=rounds,
             annotators=annotators,
             exclude=exclude,
+            trim_iou=trim_iou,
             resamples=resamples,
             seed=seed,
             on_progress=advance,
@@ -76,6 +79,7 @@ def command(
         print_json({name: _as_json(one) for name, one in fields.items()})
     else:
         _print_fields(fields)
+        _print_overlap(fields["trim"], trim_iou)
         _print_pairs(fields)
         _print_confusions(fields)
 
@@ -91,6 +95,7 @@ def _as_json(one: FieldAgreement) -> dict[str, object]:
         "ci": one.ci,
         "kappa_is": one.kappa_is,
         "undefined": one.undefined,
+        "mean_iou": one.mean_iou,
         "pairs": [pair._asdict() for pair in one.pairs],
         "confusions": [confusion._asdict() for confusion in one.confusions],
     }
@@ -118,6 +123,12 @@ def _print_fields(fields: Mapping[str, FieldAgreement]) -> None:
         say(f"kappa is {' and '.join(said)}; in brackets: 95% intervals over source videos")
     if said and not any(ci for one in fields.values() for ci in one.ci.values()):
         say("no intervals: they need resamples, 10 source videos, and clips that differ")
+
+
+def _print_overlap(trim: FieldAgreement, trim_iou: float) -> None:
+    if trim.mean_iou is not None:
+        mean = _with_interval(trim.mean_iou, trim.ci.get("mean_iou"), 2)
+        click.echo(f"trims agree from an IoU of {trim_iou:g} on; their mean IoU is {mean}")
 
 
 def _with_interval(value: float | None, ci: Interval | None, decimals: int) -> str:

@@ -39,6 +39,13 @@ def workspace_option(command: Command) -> Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+trim_iou_option = click.option(
+    "--trim-iou",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Overlap (IoU) from which two trims agree; 1: only equal ones.",
+)
 
 
 def setting_options(section: str) -> Callable[[Command], Command]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimecurate.commands.options import json_option, workspace_option
+from mimecurate.commands.options import json_option, trim_iou_option, workspace_option
 from mimecurate.commands.release_contamination import contamination
 from mimecurate.commands.release_publish import check, export, rehydrate, withdraw, working
 from mimecurate.console import counted, print_json, print_table, progress, say
@@ -137,6 +137,7 @@ def _say_still_here(clips: Mapping[str, str]) -> None:
     show_default=True,
     help="Annotators that a majority needs.",
 )
+@trim_iou_option
 @click.option("--where", metavar="SQL", help="Only clips for which this holds.")
 @click.option(
     "--split",
@@ -157,6 +158,7 @@ def create(
     version: str | None,
     source: Any,
     min_annotators: int,
+    trim_iou: float,
     where: str | None,
     splits: tuple[str, ...],
     fresh: bool,
@@ -181,7 +183,8 @@ def create(
     from mimecurate.curation.release_create import Recipe, create_release
     from mimecurate.curation.workspace import open_workspace
 
-    recipe = Recipe(source, min_annotators, where, [_split(text) for text in splits], fresh)
+    parts = [_split(text) for text in splits]
+    recipe = Recipe(source, min_annotators, where, parts, fresh, trim_iou)
     with open_workspace(workspace) as space, working("freezing"):
         made = create_release(
             space,
