@@ -204,6 +204,12 @@ def find_class(db: Database, label: str) -> str:
     raise MimecurateError(f"no class {wanted[:60]!r}{hint}")
 
 
+def unknown_classes(db: Database, labels: Iterable[str]) -> list[str]:
+    """Return those of some names that mean no class; none where the workspace has no classes."""
+    known = {name for (name,) in db.execute("SELECT name FROM classes")}
+    return sorted({*labels} - known - set(classes_called(db))) if known else []
+
+
 def class_of_alias(db: Database) -> dict[str, str]:
     """Return the class that each alias means, as names were when something was written down."""
     rows = db.execute(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,7 +30,7 @@ from mimecurate.curation.discover_sources import (
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from sqlite_utils import Database
 
@@ -70,6 +71,9 @@ class DiscoverPlan:
     failed: int
     """Queries that failed for good earlier."""
     jobs: tuple[SearchJob, ...]
+    """In the order in which they are asked."""
+    left_out: int
+    """Queries that could be asked and are not, as their order will have it."""
     searches: int
     """Searches that the jobs need at the most."""
     left_today: int | None
@@ -78,6 +82,9 @@ class DiscoverPlan:
     """Days that they take, today among them."""
     searches_now: int
     """Searches that this run would make at the most."""
+
+
+Order = Callable[[Sequence[SearchJob]], Sequence[SearchJob]]
 
 
 @dataclass(slots=True)
@@ -102,32 +109,34 @@ class DiscoverReport:
 
 def plan_discover(
     db: Database,
-    queries: Sequence[tuple[int | None, Query]],
+    queries: Sequence[tuple[int, Query]],
     source: SearchSource,
     *,
     per_query: int,
     max_queries: int | None = None,
     older_than_days: int | None = None,
     retry_failed: bool = False,
+    order: Order = list,
 ) -> DiscoverPlan:
     """Find out which queries have something left to ask, and how many days that takes.
 
     Args:
         db: the workspace's database.
-        queries: each with its row; None: it is not stored yet, and was never asked.
+        queries: each with its row; one that is not stored yet has a number below 0.
         source: where to ask.
         per_query: videos wanted of each query.
         max_queries: searches that this run may make.
         older_than_days: ask again, from the start, what was last answered so many days ago.
         retry_failed: ask again what failed for good.
+        order: puts the jobs in the order in which they are asked, and may leave some out.
     """
     states = _states(db, source.name, older_than_days)
     jobs: list[SearchJob] = []
     done = failed = 0
     for query_id, query in queries:
-        state = states.get(query_id) if query_id is not None else None
+        state = states.get(query_id)
         if state is None:
-            jobs.append(SearchJob(query_id or 0, query, 0, 1, None))
+            jobs.append(SearchJob(query_id, query, 0, 1, None))
             continue
         have, page, next_page, reason = state
         if reason is not None and not Reason(reason).is_temporary and not retry_failed:
@@ -135,12 +144,14 @@ def plan_discover(
         elif reason is None and (next_page is None or have >= per_query):
             done += 1
         else:
-            jobs.append(SearchJob(query_id or 0, query, have, page + (reason is None), next_page))
-    searches = sum(_pages(source, per_query - job.have) for job in jobs)
+            jobs.append(SearchJob(query_id, query, have, page + (reason is None), next_page))
+    ordered = tuple(order(jobs))
+    left_out = len(jobs) - len(ordered)
+    searches = sum(_pages(source, per_query - job.have) for job in ordered)
     left = searches_left(db, source)
     now = min(x for x in (searches, max_queries, left) if x is not None)
     days = _days(searches, left, source.searches_per_day, max_queries)
-    return DiscoverPlan(len(queries), done, failed, tuple(jobs), searches, left, days, now)
+    return DiscoverPlan(len(queries), done, failed, ordered, left_out, searches, left, days, now)
 
 
 def discover(
@@ -152,7 +163,7 @@ def discover(
     max_queries: int | None = None,
     older_than_days: int | None = None,
     retry_failed: bool = False,
-    order: Callable[[Sequence[SearchJob]], Sequence[SearchJob]] = lambda jobs: jobs,
+    order: Order = list,
     on_plan: Callable[[DiscoverPlan], None] = lambda plan: None,
     on_page: Callable[[SearchJob, Recorded | ClipError], None] = lambda job, result: None,
 ) -> DiscoverReport:
@@ -166,7 +177,7 @@ def discover(
         max_queries: searches that this run may make; None: as many as the source takes today.
         older_than_days: see `plan_discover`.
         retry_failed: see `plan_discover`.
-        order: puts the jobs in the order in which they are asked, and may leave some out.
+        order: see `plan_discover`.
         on_plan: called before anything is asked.
         on_page: called with each answer or failure.
 
@@ -185,9 +196,10 @@ def discover(
             max_queries=max_queries,
             older_than_days=older_than_days,
             retry_failed=retry_failed,
+            order=order,
         )
         on_plan(plan)
-        jobs = order(plan.jobs)
+        jobs = plan.jobs
         run = _Run(db, source, Purse(db, source, max_queries), per_query, on_page)
         for place, job in enumerate(jobs):
             if not run.work_on(job):
@@ -316,9 +328,16 @@ def _days(searches: int, left: int | None, per_day: int | None, max_queries: int
     return 1 + math.ceil((searches - first) / each)
 
 
-def known_queries(db: Database, queries: Iterable[Query]) -> list[tuple[int | None, Query]]:
-    """Look queries up without storing any: each different text once, with its row if it has one."""
+def known_queries(db: Database, queries: Iterable[Query]) -> list[tuple[int, Query]]:
+    """Look queries up without storing any: each different text once.
+
+    Returns:
+        Each with its row; with -1, -2, … where it has none.
+    """
     rows = db.execute("SELECT text, language, query_id FROM queries")
     ids = {(text, language): query_id for text, language, query_id in rows}
     first = {(q.text, q.language): q for q in reversed(list(queries))}
-    return [(ids.get(key), query) for key, query in reversed(first.items())]
+    return [
+        (ids.get(key, -number), query)
+        for number, (key, query) in enumerate(reversed(first.items()), 1)
+    ]

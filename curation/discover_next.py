@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mimecurate.curation.classes import class_of_alias
 from mimecurate.curation.discover_economics import (
     INTERVAL,
+    QueryFacts,
+    Use,
     clips_per_class,
     exhausted,
     last_verdicts,
@@ -26,13 +29,14 @@ from mimecurate.curation.discover_economics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from sqlite_utils import Database
 
     from mimecurate.curation.discover import SearchJob
-    from mimecurate.curation.discover_economics import Ledger, QueryFacts
+    from mimecurate.curation.discover_economics import Ledger
+    from mimecurate.curation.query_sets import Query
 
 TARGET = 15
 """Good clips wanted of each class: Mimetics has 14.3."""
@@ -138,12 +142,40 @@ def rank_queries(
     return sorted(ranked, key=lambda n: (n.exhausted != "", -n.score, n.query_id))
 
 
-def best_first(db: Database, jobs: Sequence[SearchJob], *, target: int = TARGET) -> list[SearchJob]:
-    """Order the jobs of a run by rank; exhausted queries and classes with enough are left out."""
+def best_first(
+    db: Database,
+    jobs: Sequence[SearchJob],
+    *,
+    target: int = TARGET,
+    unstored: Iterable[Query] = (),
+) -> list[SearchJob]:
+    """Order the jobs of a run by rank; exhausted queries and classes with enough are left out.
+
+    Args:
+        db: the workspace's database.
+        jobs: the run's.
+        target: good clips wanted of each class.
+        unstored: the queries of the jobs, where they may not be in the database yet.
+    """
     asked = {job.query_id for job in jobs}
+    ledger = read_ledger(db, with_fetched=False)
+    uses: dict[tuple[str, str], list[Use]] = defaultdict(list)
+    called = class_of_alias(db)
+    for query in unstored:
+        if query.label:
+            use = Use(called.get(query.label, query.label), query.template, query.phrase)
+            uses[query.text, query.language].append(use)
+    new = {
+        job.query_id: QueryFacts(
+            job.query_id, *(key := (job.query.text, job.query.language)), uses=uses[key]
+        )
+        for job in jobs
+        if job.query_id not in ledger.queries
+    }
+    ledger = replace(ledger, queries={**ledger.queries, **new})
     place = {
         ranked.query_id: i
-        for i, ranked in enumerate(rank_queries(db, target=target, among=asked))
+        for i, ranked in enumerate(rank_queries(db, target=target, ledger=ledger, among=asked))
         if not ranked.exhausted and ranked.need > 0
     }
     return sorted(

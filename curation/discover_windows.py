@@ -7,10 +7,11 @@ people, in the trim of the labelling screen.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mimecurate.curation.discover_candidates import CALLED
 from mimecurate.curation.table_file import parse_table, read_text
 from mimecurate.errors import ClipError, InvalidInputError, Problem
 from mimecurate.schemas.times import parse_time_ms
@@ -53,17 +54,36 @@ def long_media(
         video_ids: only of these; empty: all.
         label: only what was wanted for this class.
     """
+    rows = _media(db, video_ids, label)
+    return [one for one, why in rows if not why]
+
+
+def why_no_media(
+    db: Database, *, video_ids: Sequence[str] = (), label: str | None = None
+) -> dict[str, int]:
+    """Count the media that `long_media` leaves out, by why."""
+    return dict(Counter(why for _, why in _media(db, video_ids, label) if why))
+
+
+def _media(
+    db: Database, video_ids: Sequence[str], label: str | None
+) -> Iterator[tuple[LongMedia, str]]:
     wanted = set(video_ids)
     rows = db.execute(
-        "SELECT clip_id, video_id, url, clips.label, clips.start_ms, path FROM media "
-        "JOIN clips USING (clip_id) JOIN videos USING (video_id) "
-        "WHERE media.duration_ms > ?1 AND url IS NOT NULL AND (?2 IS NULL OR clips.label = ?2) "
-        "AND video_id NOT IN (SELECT video_id FROM release_rows) "
-        "AND video_id NOT IN (SELECT video_id FROM rejections JOIN candidates USING (candidate_id) "
-        "WHERE rejections.label IS NULL OR rejections.label = ?2) ORDER BY clip_id",
-        [MAX_WINDOW_MS, label],
+        f"""SELECT clip_id, video_id, url, clips.label, clips.start_ms, path, CASE
+            WHEN media.duration_ms <= :most THEN 'of 10 s or less'
+            WHEN url IS NULL THEN 'of withdrawn videos'
+            WHEN video_id IN (SELECT video_id FROM release_rows) THEN 'of released videos'
+            WHEN video_id IN (SELECT video_id FROM rejections JOIN candidates USING (candidate_id)
+                WHERE rejections.label IS NULL OR rejections.label IN ({CALLED}))
+                THEN 'of rejected videos' ELSE '' END
+        FROM media JOIN clips USING (clip_id) JOIN videos USING (video_id)
+        WHERE :label IS NULL OR clips.label IN ({CALLED}) ORDER BY clip_id""",
+        {"most": MAX_WINDOW_MS, "label": label},
     )
-    return [LongMedia(*row) for row in rows if not wanted or row[1] in wanted]
+    for *facts, why in rows:
+        if not wanted or facts[1] in wanted:
+            yield LongMedia(*facts), why
 
 
 def windows(shots: Iterable[Span], tubes: Sequence[Span] | None = None) -> list[Span]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_QUERY_CHARACTERS = 200
+MOST_OFFERED = 15
+"""Names that an error lists."""
 MAX_CLASS_CHARACTERS = 100
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 SETS = ("mimetics", "kinetics400")
@@ -302,8 +305,17 @@ def _query_problem(query: Query) -> str:
 def _check_known(what: str, wanted: Collection[str], known: set[str]) -> None:
     unknown = sorted(set(wanted) - known)
     if unknown:
-        some = ", ".join(sorted(known)[:12]) + (", …" if len(known) > 12 else "")
-        raise MimecurateError(f"no {what} {unknown[0]!r} in the tables; they have {some}")
+        offer = _offer(unknown[0], known)
+        raise MimecurateError(f"no {what} {unknown[0][:60]!r} in the tables; {offer}")
+
+
+def _offer(unknown: str, known: set[str]) -> str:
+    """Say what there is: all of a few, else what comes close and where all are."""
+    if len(known) <= MOST_OFFERED:
+        return f"they have {', '.join(sorted(known))}"
+    near = get_close_matches(unknown, sorted(known), n=3)
+    close = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{close}all {len(known)} are in what `discover queries --tables DIR` writes"
 
 
 def _raise(name: str, problems: Sequence[Problem]) -> None:

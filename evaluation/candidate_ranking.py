@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mimecurate.curation.classes import ClassEntry, kinetics_names, load_classes
+from mimecurate.curation.classes import (
+    ClassEntry,
+    classes_called,
+    kinetics_names,
+    load_classes,
+)
 from mimecurate.evaluation.superclasses import count_probabilities
 
 if TYPE_CHECKING:
@@ -153,8 +158,9 @@ def _wanted(
             "JOIN candidates USING (candidate_id) WHERE label IS NULL"
         )
     }
+    called = classes_called(db)
     open_ = {
-        name: (video_id, tuple(sorted(labels)))
+        name: (video_id, tuple(sorted({n for one in labels for n in called.get(one, {one})})))
         for name, (video_id, labels) in found.items()
         if name not in over and video_id not in closed
     }

@@ -107,3 +107,16 @@ def test_the_command_reminds(space: Workspace, tmp_path: Path) -> None:
     assert REMINDER in done.stderr
     assert json.loads(done.stdout)[0]["says"] == "bowling"
     assert "0.5" in CliRunner().invoke(cli, line).stdout
+
+
+def test_a_class_may_be_named_as_it_was_called_before(space: Workspace, tmp_path: Path) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("shooting a bow", aliases=("archery",))])
+    clip_id = want(space.db, "vid-0000000", "archery")
+    path = tmp_path / "p.npz"
+    np.savez(path, clip_ids=[clip_id], class_names=NAMES, scores=[[0.7, 0.2, 0.1]])
+    for name in ("archery", "shooting a bow"):
+        line = ["discover", "rank", str(path), "--class", name, "--json", "-w", str(space.root)]
+        done = CliRunner().invoke(cli, line)
+        (row,) = json.loads(done.stdout)
+        assert (row["wanted"], row["score"]) == ("shooting a bow", pytest.approx(0.7))

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from discovering import judge
 
 from mimecurate.commands.root import cli
+from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.loopback_youtube import KEY, Catalogue, LoopbackYouTube
 from mimecurate.curation.samples import VideoSpec
 from mimecurate.curation.workspace import open_workspace
@@ -187,3 +188,72 @@ def test_from_a_search_to_a_verdict(
         judge(space.db, "film-a", "yes", "archery")
     (economy,) = json.loads(run(tmp_path, "discover", "economics", "--json").stdout)
     assert (economy["fetched"], economy["yes"], economy["new"]) == (1, 1, 1)
+
+
+def test_the_plan_of_a_dry_run_is_what_the_run_would_ask(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube
+) -> None:
+    assert "1 day at this pace" in search(tmp_path, listed, "--dry-run").stderr
+    search(tmp_path, listed)
+    with open_workspace(tmp_path / "w") as space:
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("bowling")])
+        for n in range(15):
+            judge(space.db, f"other-{n:05}", "yes", "archery")
+    more = tmp_path / "more.csv"
+    more.write_text(QUERIES + "mime archer,en,archery\nbowling mime,en,bowling\nnovel,en,archery\n")
+    line = ("--per-query", "60", "--order", "best", "--json")
+    plan = search(tmp_path, more, *line, "--dry-run")
+    assert "4 left out by --order best" in plan.stderr
+    told = json.loads(plan.stdout)
+    assert ([job["query"] for job in told["jobs"]], told["left_out"]) == (["bowling mime"], 4)
+    server.asked.clear()
+    ran = json.loads(search(tmp_path, more, *line).stdout)
+    assert ran["searches"] == told["searches"] == len(server.asked) == 2
+    assert {asked.parameters["q"] for asked in server.asked} == {"bowling mime"}
+
+
+def test_a_class_that_is_in_no_list_is_pointed_out(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube
+) -> None:
+    assert "note" not in search(tmp_path, listed, "--dry-run").stderr
+    with open_workspace(tmp_path / "w") as space:
+        save_classes(space.db, [ClassEntry("bowling")])
+    for more in ((), ("--dry-run",)):
+        said = search(tmp_path, listed, *more).stderr
+        assert "note: not in the list of classes: 'archery'" in said
+    added = run(tmp_path, "discover", "add", "https://youtu.be/0zFbEjoGlhc")
+    assert "note: it counts for no class; give one with --class" in added.stderr
+    link = ("discover", "add", "https://youtu.be/0zFbEjoGlhc?t=9")
+    assert "must come after the link's 9 s" in run(tmp_path, *link, "--until", "5").stderr
+    link = ("discover", "add", "https://youtu.be/0zFbEjoGlhc")
+    assert "--until 5 needs --at, or a link" in run(tmp_path, *link, "--until", "5").stderr
+
+
+def test_windows_say_why_there_are_none(tmp_path: Path, sample: SampleMaker) -> None:
+    film = sample(VideoSpec(seconds=12, fps=10, width=64, height=48, gop=10))
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "archery.mp4").write_bytes(film.path.read_bytes())
+    listed = tmp_path / "q.csv"
+    listed.write_text("query,language,class\narchery,en,archery\n")
+    base = ("discover", "--queries", listed, "--source", "files", "--files", tmp_path / "films")
+    run(tmp_path, *base)
+    assert "no file is here" in run(tmp_path, "discover", "windows").stderr
+    exported = run(tmp_path, "discover", "export")
+    assert "fetch needs --allow-files" in exported.stderr
+    (tmp_path / "urls.csv").write_text(exported.stdout)
+    run(tmp_path, "fetch", "--urls", tmp_path / "urls.csv", "--allow-files")
+    with open_workspace(tmp_path / "w") as space:
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("bowling")])
+    run(tmp_path, "classes", "rename", "archery", "shooting a bow")
+    for name in ("archery", "shooting a bow"):
+        found = run(tmp_path, "discover", "windows", "--class", name)
+        assert found.stdout.count("shooting a bow") == 2, found.stderr
+    wrong = run(tmp_path, "discover", "windows", "--class", "shooting a bo")
+    assert "did you mean 'shooting a bow'" in wrong.stderr
+    tubes = tmp_path / "tubes.csv"
+    tubes.write_text("video_id,start,end\nnobody,0,5\n")
+    nobody = run(tmp_path, "discover", "windows", "--tubes", tubes)
+    assert "no shot of 1 s or more shows people by --tubes" in nobody.stderr
+    (row,) = json.loads(run(tmp_path, "discover", "list", "--all", "--json").stdout)
+    run(tmp_path, "discover", "reject", row["video_id"], "--why", "a real bow")
+    assert "files left out: 1 of rejected videos" in run(tmp_path, "discover", "windows").stderr

@@ -156,3 +156,11 @@ def test_a_query_that_begins_like_a_formula_survives_the_csv(tmp_path: Path) -> 
     assert "\n'=1+1," in out
     (tmp_path / "q.csv").write_text(out)
     assert [q.text for q in read_queries(tmp_path / "q.csv")] == ["=1+1"]
+
+
+def test_an_unknown_class_is_answered_with_what_comes_close() -> None:
+    for name, near in (("archry", r"did you mean 'archery'\? all 50 are"), ("zzz", "all 50 are")):
+        with pytest.raises(MimecurateError, match=f"no class {name!r} in the tables; {near}"):
+            list(build_queries(*shipped_set("mimetics"), classes=[name]))
+    with pytest.raises(MimecurateError, match=r"they have de, en, .*zh$"):
+        list(build_queries(*shipped_set("mimetics"), languages=["xx"]))

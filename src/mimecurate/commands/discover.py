@@ -21,15 +21,17 @@ from mimecurate.commands.options import (
 from mimecurate.console import counted, log_to_file, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
-    from mimecurate.curation.discover import DiscoverPlan, DiscoverReport, SearchJob
+    from sqlite_utils import Database
+
+    from mimecurate.curation.discover import DiscoverPlan, DiscoverReport, Order, SearchJob
     from mimecurate.curation.discover_api import YouTubeApi
     from mimecurate.curation.discover_record import Recorded
     from mimecurate.curation.discover_sources import SearchSource
     from mimecurate.curation.query_sets import Query
-    from mimecurate.curation.workspace import Workspace
     from mimecurate.errors import ClipError
 
 _SHOWN_JOBS = 20
+_SHOWN_CLASSES = 5
 
 
 @click.group("discover", invoke_without_command=True)
@@ -126,10 +128,11 @@ def command(
     }
     search = make_source(workspace, source, files, chosen, needs_key=not dry_run)
     if dry_run:
-        _show_plan(_plan(workspace, asked, search, limits), as_json=as_json)
+        _show_plan(_plan(workspace, asked, search, limits, order), as_json=as_json)
         return
     with open_workspace(workspace) as space, progress("searching", None, unit="searches") as bar:
         log_to_file(space.state_dir)
+        _warn_of_classes(space.db, asked)
 
         def on_page(job: SearchJob, result: Recorded | ClipError) -> None:
             bar.advance(note=job.query.text)
@@ -141,7 +144,7 @@ def command(
             asked,
             search,
             **limits,
-            order=_order(space, order),
+            order=_order(space.db, order, asked),
             on_plan=lambda plan: say(_plan_line(plan)),
             on_page=on_page,
         )
@@ -213,36 +216,56 @@ def _in_languages(asked: list[Query], languages: str | None) -> list[Query]:
     return [query for query in asked if query.language in wanted]
 
 
-def _order(space: Workspace, order: str) -> Any:
+def _order(db: Database, order: str, asked: list[Query]) -> Order:
     if order == "file":
-        return lambda jobs: jobs
+        return list
     from mimecurate.curation.discover_next import best_first
 
-    return lambda jobs: best_first(space.db, jobs)
+    return lambda jobs: best_first(db, jobs, unstored=asked)
+
+
+def _warn_of_classes(db: Database, asked: list[Query]) -> None:
+    """Say which classes of the queries the workspace's list, if it has one, does not have."""
+    from mimecurate.curation.classes import unknown_classes
+
+    unknown = unknown_classes(db, (query.label for query in asked if query.label))
+    if unknown:
+        some = ", ".join(repr(name[:60]) for name in unknown[:_SHOWN_CLASSES])
+        more = f" and {len(unknown) - _SHOWN_CLASSES:,} more" if unknown[_SHOWN_CLASSES:] else ""
+        say(
+            f"note: not in the list of classes: {some}{more}; `mimecurate classes list` shows it, "
+            "`classes load` adds to it"
+        )
 
 
 def _plan(
-    workspace: Path, asked: list[Query], search: SearchSource, limits: dict[str, Any]
+    workspace: Path, asked: list[Query], search: SearchSource, limits: dict[str, Any], order: str
 ) -> DiscoverPlan:
     """Plan without writing anything; a workspace that isn't there yet has asked nothing."""
+    from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
     from mimecurate.curation.discover import known_queries, plan_discover
     from mimecurate.curation.workspace import DATABASE, open_workspace
 
-    if (workspace / DATABASE).exists():
-        with open_workspace(workspace, read_only=True) as space:
-            return plan_discover(space.db, known_queries(space.db, asked), search, **limits)
-    with TemporaryDirectory() as folder, open_workspace(folder) as space:
-        return plan_discover(space.db, known_queries(space.db, asked), search, **limits)
+    with ExitStack() as stack:
+        if (workspace / DATABASE).exists():
+            space = stack.enter_context(open_workspace(workspace, read_only=True))
+        else:
+            space = stack.enter_context(open_workspace(stack.enter_context(TemporaryDirectory())))
+        db = space.db
+        _warn_of_classes(db, asked)
+        known = known_queries(db, asked)
+        return plan_discover(db, known, search, **limits, order=_order(db, order, asked))
 
 
 def _plan_line(plan: DiscoverPlan) -> str:
     parts = [f"{counted(plan.queries, 'query')}, {plan.done:,} done before"]
     parts += [f"{plan.failed:,} failed for good before"] if plan.failed else []
+    parts += [f"{plan.left_out:,} left out by --order best"] if plan.left_out else []
     parts += [f"searches to make: {plan.searches:,}"]
     parts += [f"{plan.left_today:,} left today"] if plan.left_today is not None else []
-    parts += [f"{plan.days:,} days at this pace"] if plan.days > 1 else []
+    parts += [f"{counted(plan.days, 'day')} at this pace"] if plan.searches else []
     return "; ".join([*parts, f"now up to {plan.searches_now:,}"])
 
 
@@ -254,6 +277,7 @@ def _show_plan(plan: DiscoverPlan, *, as_json: bool) -> None:
                 "queries": plan.queries,
                 "done": plan.done,
                 "failed": plan.failed,
+                "left_out": plan.left_out,
                 "searches": plan.searches,
                 "searches_now": plan.searches_now,
                 "left_today": plan.left_today,

@@ -158,8 +158,11 @@ def add(
         raise MimecurateError(f"URL {error}") from error
     if at is None:
         start_ms = time_in_link(url)
-    if end_ms is not None and (start_ms is None or end_ms <= start_ms):
-        raise click.UsageError(f"--until {until} must come after --at {at}")
+    if end_ms is not None and start_ms is None:
+        raise click.UsageError(f"--until {until} needs --at, or a link with a time (t=192)")
+    if start_ms is not None and end_ms is not None and end_ms <= start_ms:
+        begin = f"--at {at}" if at else f"the link's {start_ms / 1000:g} s"
+        raise click.UsageError(f"--until {until} must come after {begin}")
     with open_workspace(workspace) as space:
         done = add_candidate(
             space.db,
@@ -179,6 +182,8 @@ def add(
             say("it is not exported without a time: give it with --at")
     else:
         say(f"added: {done.video_id}")
+    if label is None:
+        say("note: it counts for no class; give one with --class")
 
 
 @click.command("reject")
@@ -237,6 +242,8 @@ def export(label: str | None, states: tuple[Any, ...], limit: int | None, worksp
         rows = [*(moment.entry for moment in moments), *open_]
     print_csv(("url", "start", "end", "label", "video_id"), rows)
     say(counted(len(rows), "entry"))
+    if any(row[0].startswith("file:") for row in rows):
+        say("files of this machine are among them: fetch needs --allow-files")
     if moments:
         of = ", ".join(f"{n:,} {s}" for s, n in Counter(m.state for m in moments).items())
         say(f"among them moments found by hand in videos that are not open: {of}")

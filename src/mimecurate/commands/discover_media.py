@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mimecurate.commands.discover_candidates import class_option
+from mimecurate.commands.discover_candidates import class_option, wanted_class
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import counted, print_csv, print_json, print_table, progress, say
 
@@ -43,14 +43,21 @@ def windows(
 
     Exit status: 0 done, 3 some files could not be read.
     """
-    from mimecurate.curation.discover_windows import long_media, propose_all, read_tubes
+    from mimecurate.curation.discover_windows import (
+        long_media,
+        propose_all,
+        read_tubes,
+        why_no_media,
+    )
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.errors import ClipError
     from mimecurate.schemas.times import format_seconds
 
     people = read_tubes(tubes) if tubes else None
     with open_workspace(workspace, read_only=True) as space:
+        label = wanted_class(space.db, label)
         media = long_media(space.db, video_ids=video_ids, label=label)
+        left_out = why_no_media(space.db, video_ids=video_ids, label=label)
     rows: list[tuple[str, str, str, str, str]] = []
     failed = 0
     with progress("looking for shots", len(media), unit="files") as bar:
@@ -67,6 +74,11 @@ def windows(
     rows.sort(key=lambda row: row[4])
     print_csv(("url", "start", "end", "label", "video_id"), rows)
     say(f"{counted(len(rows), 'window')} in {counted(len(media) - failed, 'file')}")
+    if not media:
+        why = ", ".join(f"{count:,} {words}" for words, count in left_out.items())
+        say(f"files left out: {why}" if why else "no file is here that it could look at")
+    elif not rows and not failed:
+        say("no shot of 1 s or more" + (" shows people by --tubes" if tubes else ""))
     ctx.exit(3 if failed else 0)
 
 
@@ -103,6 +115,7 @@ def rank(
 
     scores = load_predictions(predictions)
     with open_workspace(workspace) as space:
+        label = wanted_class(space.db, label)
         found = rank_candidates(space.db, scores, by, label=label)
     say(f"reminder: {REMINDER}")
     for name in found.without_column:
