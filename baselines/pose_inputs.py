@@ -174,7 +174,7 @@ def best_of_frames(
     starts = np.searchsorted(people.frame, people.frame)
     rank = np.arange(len(people.frame)) - starts  # within the frame, in the file's order
     read = np.flatnonzero(rank < among)
-    totals = people.joint_scores.sum(axis=1)
+    totals = people.joint_scores.sum(axis=1, dtype=np.float64)
     order = read[np.lexsort((read, -totals[read], people.frame[read]))]
     frame = people.frame[order]
     slot = np.arange(len(order)) - np.searchsorted(frame, frame)
@@ -249,12 +249,12 @@ def _with_layout(people: People, protocol: PoseProtocol) -> People:
             f"{people.clip_id}: joints are {people.layout}; the model reads {protocol.layout}, "
             f"and there is no {lacking[0]}"
         )
-    columns = [people.joints[:, at].mean(axis=1, dtype=np.float32) for at in sources.values()]
+    columns = [people.joints[:, at].mean(axis=1, dtype=np.float64) for at in sources.values()]
     scores = [people.joint_scores[:, at].min(axis=1) for at in sources.values()]
     return replace(
         people,
         layout=protocol.layout,
-        joints=np.stack(columns, axis=1),
+        joints=np.stack(columns, axis=1).astype(np.float32),
         joint_scores=np.stack(scores, axis=1),
     )
 
