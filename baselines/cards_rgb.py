@@ -25,6 +25,8 @@ _MVIT1 = "Fan et al., Multiscale Vision Transformers, ICCV 2021"
 _MVIT2 = "Li et al., MViTv2: Improved Multiscale Vision Transformers, CVPR 2022"
 _SWIN = "Liu et al., Video Swin Transformer, CVPR 2022"
 
+_ALPHABETICAL = "mimecurate.baselines.torchvision_models:kinetics400_names"
+
 _NEW_MEAN, _NEW_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 _R18 = Protocol(
     frames=16,
@@ -130,6 +132,7 @@ def _resnext(
         gflops=gflops,
         protocol=replace(protocol, frames=frames),
         weights=tuple(weights),
+        class_names=_ALPHABETICAL,
     )
 
 
@@ -170,6 +173,7 @@ def _i3d(modality: str, parameters: int, gflops: float, protocol: Protocol) -> M
                 licence="Apache-2.0",
             ),
         ),
+        class_names=_ALPHABETICAL,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -50,13 +51,28 @@ def load_checkpoint(model: nn.Module, checkpoint: Path | str | Mapping[str, obje
         name, state = "the checkpoint", unwrap(checkpoint, "the checkpoint")
     else:
         name, state = str(checkpoint), read_checkpoint(checkpoint)
-    rename = _key_map(model)
-    if rename is not None:
-        try:
-            state = dict(rename(state))
-        except (ValueError, KeyError, IndexError, RuntimeError) as error:
-            raise MimecurateError(f"{name}: its names can't be mapped: {error}") from error
+    state = renamed(model, state, name)
     model.load_state_dict(_fitted(model.state_dict(), state, name), strict=True)
+
+
+def renamed(model: nn.Module, state: StateDict, name: str) -> StateDict:
+    """Give the entries of a checkpoint the names that the model has; own names stay.
+
+    Args:
+        model: with ``rename_keys`` in its class or module, if its names differ from published ones.
+        state: without wrapper.
+        name: of the file, for errors.
+
+    Raises:
+        MimecurateError: they can't be mapped.
+    """
+    rename = _key_map(model)
+    if rename is None:
+        return state
+    try:
+        return dict(rename(state))
+    except (ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise MimecurateError(f"{name}: its names can't be mapped: {error}") from error
 
 
 def read_checkpoint(path: Path | str) -> StateDict:
@@ -69,7 +85,9 @@ def read_checkpoint(path: Path | str) -> StateDict:
     try:
         if path.suffix == ".safetensors":
             return unwrap(read_safetensors(path), str(path))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is an error or nothing to us
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise MimecurateError(f"{path}: can't be read: {plain_words(error)}") from error
     except pickle.UnpicklingError as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torchvision.models import get_model, get_model_weights
 
+from mimecurate.errors import SettingError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,8 +26,29 @@ def build(*, name: str, num_classes: int = 400, **settings: Any) -> nn.Module:
         name: as torchvision has it: ``r2plus1d_18``.
         num_classes: outputs.
         settings: passed on: ``dropout=0.2`` of S3D, ``spatial_size``, ``temporal_size`` of MViT.
+
+    Raises:
+        SettingError: the model has no such setting.
     """
-    return cast("nn.Module", get_model(name, weights=None, num_classes=num_classes, **settings))
+    try:
+        made = get_model(name, weights=None, num_classes=num_classes, **settings)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise SettingError(f"{name}: {error}") from error
+    return cast("nn.Module", made)
+
+
+def kinetics400_names(name: str = "") -> Sequence[str]:
+    """Name the classes of Kinetics-400 in alphabetical order, as most weights have them.
+
+    I3D's do (data/label_map.txt of DeepMind's code), and those of 3D-ResNeXt-101 of 2018
+    (class_names_list of the author's video-classification-3d-cnn-pytorch).
+
+    Args:
+        name: of the model; it doesn't matter.
+    """
+    return class_names("r3d_18")
 
 
 def class_names(name: str) -> Sequence[str]:
