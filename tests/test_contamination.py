@@ -82,19 +82,36 @@ def test_the_command(tmp_path: Path) -> None:
         release(space.db, "m@1.0.0")
     train = tmp_path / "train.csv"
     clip = CLIPS[0]
-    train.write_text(
+    overlapping = (
         f"url,start,end,label,video_id\nhttps://example.org/x,{clip.start_ms / 1000},"
         f"{clip.end_ms / 1000},{clip.label},{clip.video_id}\n"
     )
-    line = ["release", "contamination", "m@1.0.0", "--train", str(train), "-w", str(tmp_path / "w")]
-    done = CliRunner().invoke(cli, line)
-    assert done.exit_code == 3, done.output
-    assert clip.clip_id in done.stdout
-    shown = json.loads(CliRunner().invoke(cli, [*line, "--json"]).stdout)
-    assert shown["overall"]["clips_seen_as_this_class"] == 1
-    assert shown["per_class"][clip.label]["clips_seen"] == 1
-    train.write_text("ccccccccccc\n")
-    assert CliRunner().invoke(cli, line).exit_code == 0
+    where = ["-w", str(tmp_path / "w")]
+    folder = str(tmp_path / "bundle")
+    export = ["release", "export", "m@1.0.0", "--format", "bundle", "--out", folder, *where]
+    assert CliRunner().invoke(cli, export).exit_code == 0
+    for name in ("m@1.0.0", folder):
+        line = ["release", "check", name, "--train-list", str(train), *where]
+        train.write_text(overlapping)
+        done = CliRunner().invoke(cli, line)
+        assert done.exit_code == 3, done.output
+        assert clip.clip_id in done.stdout
+        assert ("is whole" in done.stderr) is (name == folder)
+        shown = json.loads(CliRunner().invoke(cli, [*line, "--json"]).stdout)
+        assert shown.get("ok") is (True if name == folder else None)
+        shown = shown["contamination"]
+        assert shown["overall"]["clips_seen_as_this_class"] == 1
+        assert shown["per_class"][clip.label]["clips_seen"] == 1
+        train.write_text("ccccccccccc\n")
+        assert CliRunner().invoke(cli, line).exit_code == 0
+    alone = CliRunner().invoke(cli, ["release", "check", "m@1.0.0", *where])
+    assert alone.exit_code == 2
+    assert "--train-list" in alone.stderr
+    train.write_text("label,youtube_id,time_start,time_end,split\nx,ccccccccccc,9,1,train\n")
+    wrong = CliRunner().invoke(cli, [*line, "--json"])
+    assert (wrong.exit_code, json.loads(wrong.stdout)["ok"]) == (1, False)
+    (tmp_path / "bundle" / "clips.csv").write_text("broken")
+    assert CliRunner().invoke(cli, line).exit_code == 1
 
 
 def test_mimetics_has_no_video_of_its_own_twice(shared: Path, tmp_path: Path) -> None:
