@@ -50,6 +50,7 @@ _VERDICT_TEXT = (
 )
 _VIDEO = "video"
 _FLAG_KEYS = ("qwe", "asd", "zxc")
+_TAB_STOP = '<span tabindex="0"></span>'
 _FILTER_KEYS = "/,f"
 _PRIVATE_USE = range(0xE000, 0xF900)
 _MAX_HINT = 300
@@ -241,8 +242,8 @@ def _add_label(view: Element, classes: list[ScreenClass]) -> None:
     """Add the classes, and a field that finds them.
 
     Keys that answer are dead while somebody types. A field that hides when a class is chosen gives
-    them back at once; from the one that takes its place, Tab goes to an element that is not typed
-    into.
+    them back at once. Behind it, and behind the one that takes its place, is an element that is not
+    typed into: there Tab goes.
     """
     _add_filter(
         view,
@@ -250,10 +251,11 @@ def _add_label(view: Element, classes: list[ScreenClass]) -> None:
         "choice-unselected",
         "/ or f: a part of the class's name; Enter takes the first",
     )
+    _add_html(view, "label_chosen", _TAB_STOP)
     _add_filter(
         view, "label_other", "choice-selected", "/ or f: another class; Enter takes it, Tab goes on"
     )
-    _add_html(view, "label_done", '<span tabindex="0"></span>')
+    _add_html(view, "label_done", _TAB_STOP)
     box = SubElement(view, "View", className="mc-classes")
     choices = SubElement(
         box, "Choices", name="label", toName=_VIDEO, choice="single-radio", layout="inline",

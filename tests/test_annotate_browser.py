@@ -229,7 +229,7 @@ def test_stray_keys_choose_nothing_and_what_is_required_blocks(
     curator.press("Control+z")
     assert curator.chosen == ["yes", "yes"]
     curator.choose_class("jug")
-    curator.press("s", "Control+Enter")
+    curator.press("Tab", "s", "Control+Enter")
     assert curator.warning == "Answer: Relevant scene (z, x, c)"
     assert curator.clip_id == clip
     curator.press("/")
