@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from mimecurate.baselines.registry import ModelCard, Weights
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 128 << 10
+"""What is lost of an attempt that breaks off, at most."""
 MAX_BYTES = 8 << 30
 MAX_WAIT_S = 60.0
 """Longest wait between two attempts, whatever the server asks for."""
@@ -271,14 +272,14 @@ class _Download:
             raise self._unreachable("a web page came instead of the file")
         length = response.headers.get("Content-Length", "")
         rest = int(length) if length.isdecimal() else None
+        tag = response.headers.get("ETag")
         if status == 200 and self._have:
             self._start_over()
         elif status == 206:
             start = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
-            if start != str(self._have):
+            if start != str(self._have) or self._validator not in {None, tag}:
                 self._start_over()
-                raise _AskAgain(f"bytes from {start or 'nowhere'} came instead of a later part")
-        tag = response.headers.get("ETag")
+                raise _AskAgain("a part came that is not of this place, or of another file")
         self._validator = tag if tag and not tag.startswith("W/") else None
         return None if rest is None else self._have + rest
 
