@@ -56,6 +56,14 @@ def test_every_command_is_in_the_reference(path: tuple[str, ...]) -> None:
     assert f"Usage: mimecurate {' '.join(path)} " in text
 
 
+def test_no_line_of_a_group_s_help_is_cut() -> None:
+    for path in ("discover", "classes", "clips", "release"):
+        shown = CliRunner().invoke(cli, [path, "--help"], terminal_width=80).stdout
+        lines = shown.partition("Commands:")[2]
+        assert len(lines.splitlines()) > 4
+        assert "..." not in lines
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"

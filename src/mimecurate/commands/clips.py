@@ -91,7 +91,7 @@ def list_(
             say(counted(len(rows), "clip"))
 
 
-@command.command("show")
+@command.command("show", short_help="Show clips: what is known, and a contact sheet.")
 @click.argument("clip_ids", nargs=-1, metavar="[CLIP_ID]...")
 @workspace_option
 @filter_options

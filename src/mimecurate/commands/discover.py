@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimecurate.commands.discover_candidates import add, export, list_, refresh, reject, show
-from mimecurate.commands.discover_economics import economics, next_
-from mimecurate.commands.discover_media import rank, windows
-from mimecurate.commands.discover_queries import queries
+from mimecurate.commands.lazy_group import LazyGroup
 from mimecurate.commands.options import (
     chosen_settings,
     json_option,
@@ -34,7 +31,39 @@ _SHOWN_JOBS = 20
 _SHOWN_CLASSES = 5
 
 
-@click.group("discover", invoke_without_command=True)
+@click.group(
+    "discover",
+    cls=LazyGroup,
+    package="mimecurate.commands",
+    prefix="discover_",
+    commands={
+        "queries": "Make queries: templates filled with the words of classes.",
+        "list": "List candidates, those first that most queries found.",
+        "show": "Show a candidate, and every query and person that found it.",
+        "add": "Keep a video that was found by watching.",
+        "reject": "Mark candidates as not wanted.",
+        "export": "Write candidates as a list for `fetch --urls`.",
+        "windows": "Propose windows of 1 to 10 s in long videos that are here.",
+        "rank": "Order candidates by a prediction file.",
+        "economics": "Show what queries cost and gave.",
+        "next": "Rank the queries to spend next.",
+        "refresh": "Refresh, or delete, metadata of the YouTube Data API.",
+    },
+    where={
+        "queries": "queries:queries",
+        "list": "candidates:list_",
+        "show": "candidates:show",
+        "add": "candidates:add",
+        "reject": "candidates:reject",
+        "export": "candidates:export",
+        "windows": "media:windows",
+        "rank": "media:rank",
+        "economics": "economics:economics",
+        "next": "economics:next_",
+        "refresh": "candidates:refresh",
+    },
+    invoke_without_command=True,
+)
 @click.option(
     "--queries",
     "query_file",
@@ -150,10 +179,6 @@ def command(
         )
     _show_report(report, as_json=as_json)
     ctx.exit(3 if report.failed else 0)
-
-
-for _other in (queries, list_, show, add, reject, export, windows, rank, economics, next_, refresh):
-    command.add_command(_other)
 
 
 def make_source(

@@ -14,16 +14,32 @@ if TYPE_CHECKING:
 class LazyGroup(click.Group):
     """A group whose command ``name`` is ``command`` in the module ``<package>.<prefix><name>``.
 
-    Its ``--help`` imports none of them.
+    Its ``--help`` imports none of them, and shows their lines whole.
     """
 
     def __init__(
-        self, *args: Any, package: str, commands: Mapping[str, str], prefix: str = "", **more: Any
+        self,
+        *args: Any,
+        package: str,
+        commands: Mapping[str, str],
+        prefix: str = "",
+        where: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
-        """Make the group of ``commands``: the name of each, in order, with its line of help."""
+        """Make a group.
+
+        Args:
+            args: for click.
+            package: that the modules are in.
+            commands: the name of each command, in order, with its line of help.
+            prefix: what modules' names begin with.
+            where: ``module:name`` after the prefix, of commands that share a module.
+            more: for click.
+        """
         super().__init__(*args, **more)
         self._lines = dict(commands)
         self._module = f"{package}.{prefix}"
+        self._where = dict(where or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of the work."""
@@ -33,7 +49,8 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in self._lines:
             return None
-        command = import_module(self._module + cmd_name).command
+        module, _, name = self._where.get(cmd_name, cmd_name).partition(":")
+        command = getattr(import_module(self._module + module), name or "command")
         assert isinstance(command, click.Command)
         return command
 
