@@ -112,6 +112,8 @@ def test_chromium_shows_every_frame_and_plays_to_the_end(clip: Path, chromium: s
 
 # --- readers of training pipelines
 
+_BUNDLE = Path(av.__file__).parent.parent / "av.libs"
+
 _TORCHCODEC = """
 import json, sys
 from torchcodec.decoders import VideoDecoder
@@ -152,7 +154,7 @@ def in_other_process(
     """Run a reader apart from PyAV, whose libraries it would clash with."""
     environment = dict(os.environ)
     if library_path is not None:
-        environment["LD_LIBRARY_PATH"] = str(library_path)
+        environment["LD_LIBRARY_PATH"] = f"{library_path}:{_BUNDLE}"
     done = subprocess.run(
         [sys.executable, "-c", script, str(clip)],
         env=environment,
@@ -168,9 +170,8 @@ def in_other_process(
 
 def shared_ffmpeg(folder: Path) -> Path:
     """Give PyAV's FFmpeg libraries the names that others look for."""
-    bundle = Path(av.__file__).parent.parent / "av.libs"
     for name in LIBRARIES:
-        for library in bundle.glob(f"lib{name}-*.so.*"):
+        for library in _BUNDLE.glob(f"lib{name}-*.so.*"):
             version = library.name.split(".so.")[1].split(".")[0]
             (folder / f"lib{name}.so.{version}").symlink_to(library)
     return folder
