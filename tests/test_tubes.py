@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tubes_reference import naive_links
 
@@ -63,18 +63,21 @@ def walking(frames: Sequence[int], step: float = 2.0, score: float = 0.5) -> Peo
     return people_of([(f, (f * step, 0, f * step + 50, 100), score) for f in frames])
 
 
+@settings(deadline=None)
 @given(crowds(), st.sampled_from([0.0, 0.3, 0.6]), st.sampled_from([1, 3, 10]))
 def test_links_what_the_naive_reference_links(people: People, iou: float, max_gap: int) -> None:
     tubes = link_tubes(people, iou=iou, max_gap=max_gap)
     assert rows_of(tubes) == naive_links(people, iou, max_gap)
 
 
+@settings(deadline=None)
 @given(crowds())
 def test_every_detection_is_in_exactly_one_tube(people: People) -> None:
     rows = [row for tube in rows_of(link_tubes(people)) for row in tube]
     assert sorted(rows) == list(range(len(people.frame)))
 
 
+@settings(deadline=None)
 @given(crowds())
 def test_tubes_are_contiguous_and_begin_and_end_with_a_detection(people: People) -> None:
     for tube in link_tubes(people):
@@ -86,6 +89,7 @@ def test_tubes_are_contiguous_and_begin_and_end_with_a_detection(people: People)
         assert len(tube.boxes) == len(tube.joints) == len(tube.scores) == len(tube.detection)
 
 
+@settings(deadline=None)
 @given(crowds())
 def test_what_was_detected_stays_and_what_was_not_is_interpolated(people: People) -> None:
     assert people.features is not None
@@ -104,6 +108,7 @@ def test_what_was_detected_stays_and_what_was_not_is_interpolated(people: People
         assert tube.score == pytest.approx(float(people.scores[rows].sum()), abs=1e-5)
 
 
+@settings(deadline=None)
 @given(crowds(), st.randoms(use_true_random=False))
 def test_order_within_a_frame_does_not_matter_when_scores_differ(
     people: People, random: object
