@@ -39,6 +39,15 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FIELDS = ("verdict", "label", *FLAGS, "trim")
+_OPEN_THOUGH_DECIDED = """SELECT round, kind, tasks.clip_id, task_id
+    FROM tasks JOIN projects USING (project_key) JOIN rounds USING (round)
+    WHERE tasks.clip_id IN (SELECT clip_id FROM current_decisions) AND gold_decision IS NULL
+        AND task_id IS NOT NULL AND tasks.gone_at IS NULL AND projects.gone_at IS NULL
+        AND (SELECT count(DISTINCT annotator) FROM current_annotations AS said
+            WHERE said.clip_id = tasks.clip_id AND said.round = projects.round AND skipped = 0
+            AND (projects.annotator IS NULL OR said.annotator = projects.annotator)
+        ) < CASE WHEN projects.annotator IS NULL THEN overlap ELSE 1 END
+    ORDER BY round, tasks.clip_id"""
 
 
 class Dispute(NamedTuple):
@@ -154,6 +163,26 @@ def find_standing(
             agreed += isinstance(result, Outcome)
     decided = db.execute("SELECT count(*) FROM current_decisions").fetchone()[0]
     return Standing(decided - doubted, agreed, too_few, disputes)
+
+
+class OpenTask(NamedTuple):
+    """A task that still asks for an answer on a clip that is settled."""
+
+    round: str
+    kind: str
+    """Of the round: in one of adjudication, an answer supersedes the decision."""
+    clip_id: str
+    task_id: int
+
+
+def find_open_tasks(db: Database, standing: Standing) -> list[OpenTask]:
+    """Find the tasks that ask for answers on clips that have been settled meanwhile.
+
+    Gold clips are none of them. What was answered and not pulled yet counts as open.
+    """
+    disputed = {dispute.clip_id for dispute in standing.disputes}
+    found = (OpenTask._make(row) for row in db.execute(_OPEN_THOUGH_DECIDED))
+    return [task for task in found if task.clip_id not in disputed]
 
 
 def rule_outcome(

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from labelling import record_round
 from release_lists import CLIPS, annotate, know, know_classes
 
 from mimecurate.annotation.adjudicate import (
@@ -246,6 +247,24 @@ def test_who_agrees_in_all_is_not_sent_to_people(votes: list[Vote]) -> None:
         assert result.check == "no-majority"
     if len(votes) >= 2 and not disputed_fields(votes):
         assert not isinstance(result, Undecided)
+
+
+def test_open_tasks_of_settled_clips_are_named(space: Workspace) -> None:
+    tasks = {clip.clip_id: number for number, clip in enumerate(CLIPS, 1)}
+    record_round(space, tasks, round_name="one")
+    record_round(space, tasks, round_name="settle", project_id=2)
+    space.db.execute("UPDATE rounds SET kind = 'adjudication' WHERE round = 'settle'")
+    annotate(space.db, AGREED, "eve", round="one")
+    for clip in (AGREED, SPLIT):
+        record_decision(space.db, clip.clip_id, Outcome("yes"), method="imported", by="Ada", why="")
+    result = CliRunner().invoke(cli, ["annotate", "adjudicate", "-w", str(space.root)])
+    assert result.stderr.splitlines()[-3:] == [
+        f"round one: 1 decided clip still open; an answer there is not needed: {SPLIT.clip_id}",
+        "round settle: 2 decided clips still open; an answer there supersedes the decision: "
+        f"{', '.join(sorted(c.clip_id for c in (AGREED, SPLIT)))}",
+        "next: decide with --terminal here, --push in Label Studio, or --export FILE in a "
+        "spreadsheet",
+    ]
 
 
 def test_names_can_be_hidden_and_html_is_escaped(space: Workspace) -> None:

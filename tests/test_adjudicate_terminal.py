@@ -131,7 +131,7 @@ def test_back_takes_back_as_often_as_pressed(space: Workspace) -> None:
 def test_whatever_ends_it_what_was_decided_is_kept(space: Workspace, end: str) -> None:
     decided, shown = _press(space, "1" + end)
     assert [row[0] for row in decided] == [VERDICT.clip_id]
-    assert "1 clips decided, 2 in dispute" in shown
+    assert "1 clip decided, 2 in dispute" in shown
 
 
 def test_unknown_keys_do_nothing(space: Workspace) -> None:

@@ -496,7 +496,7 @@ def test_the_command_prints_one_document_and_says_what_was_refused(
     team[1].edit(made, YES)
     again = run(space, label_studio)
     assert (again.exit_code, again.stdout) == (0, "")
-    assert "1 new answers, 0 changed, 1 as before; 2 annotators" in again.stderr
+    assert "1 new answer, 0 changed, 1 as before; 2 annotators" in again.stderr
     unknown = run(space, label_studio, "--round", "nine")
     assert unknown.exit_code == 1
     assert "round 'nine' was never pushed; pushed: '1'" in unknown.stderr

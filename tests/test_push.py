@@ -416,7 +416,7 @@ def test_command(make: Any, label_studio: LabelStudio, monkeypatch: pytest.Monke
     assert document["project_url"] in again.stdout
     dry = run_cli(*common, "--dry-run", "--overlap", "2")
     assert (
-        "round 1 (2 answers to each clip): 0 tasks would be sent, 2 there already, 1 clip refused"
+        "round 1 (2 answers to each clip): 0 tasks would be sent, 2 there already, 1 refused"
         in dry.stderr
     )
     assert dry.stdout == again.stdout

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from mimecurate.commands.adjudicate_words import (
+    Done,
+    lines_of,
+    next_steps,
+    open_lines,
+    standing_line,
+)
 from mimecurate.commands.options import json_option, trim_iou_option, workspace_option
 from mimecurate.commands.server_options import server_options
 from mimecurate.console import print_json, print_table, say
@@ -18,26 +25,13 @@ from mimecurate.errors import MimecurateError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from mimecurate.annotation.adjudicate import Settled, Standing
+    from mimecurate.annotation.adjudicate import Standing
     from mimecurate.annotation.adjudicate_answers import Answer
-    from mimecurate.annotation.adjudicate_csv import Imported
     from mimecurate.annotation.push import Pushed
     from mimecurate.curation.workspace import Workspace
 
 MOST_SHOWN = 30
 _FILE = click.Path(dir_okay=False, allow_dash=True)
-
-
-@dataclass(slots=True)
-class _Done:
-    """What a run did."""
-
-    taken_over: int = 0
-    """Answers given in a round of adjudication that became decisions."""
-    imported: Imported | None = None
-    rule: Settled | None = None
-    in_terminal: int | None = None
-    pushed: Pushed | None = None
 
 
 @click.command("adjudicate")
@@ -119,7 +113,7 @@ def command(
 
     _check_options(terminal, push, import_, export, dry_run, as_json)
     name = check_decider(by)
-    done = _Done()
+    done = Done()
     with open_workspace(workspace) as space:
         if not dry_run:
             done.taken_over = take_over_answers(space.db, say)
@@ -246,25 +240,33 @@ def _push(
 
 def _report(
     space: Workspace,
-    done: _Done,
+    done: Done,
     standing: Standing,
     anonymous: bool,
     as_json: bool,
     *,
     quiet: bool,
 ) -> None:
+    from mimecurate.annotation.adjudicate import find_open_tasks
+
     if as_json:
         print_json(_as_json(space, done, standing, anonymous))
         return
     if not quiet and standing.disputes:
         _print_disputes(space, standing, anonymous)
-    for line in _words(done, standing):
+    lines = [
+        *lines_of(done),
+        standing_line(standing),
+        *open_lines(find_open_tasks(space.db, standing)),
+    ]
+    for line in [*lines, *next_steps(standing)]:
         say(line)
 
 
 def _as_json(
-    space: Workspace, done: _Done, standing: Standing, anonymous: bool
+    space: Workspace, done: Done, standing: Standing, anonymous: bool
 ) -> dict[str, object]:
+    from mimecurate.annotation.adjudicate import find_open_tasks
     from mimecurate.annotation.adjudicate_answers import shown_answers
 
     return {
@@ -276,6 +278,7 @@ def _as_json(
         "settled": standing.settled,
         "agreed": standing.agreed,
         "too_few": standing.too_few,
+        "open_though_settled": [task._asdict() for task in find_open_tasks(space.db, standing)],
         "disputes": [
             {
                 "clip_id": dispute.clip_id,
@@ -335,33 +338,3 @@ def _print_disputes(space: Workspace, standing: Standing, anonymous: bool) -> No
     print_table(("clip_id", "in dispute"), rows)
     if len(standing.disputes) > MOST_SHOWN:
         say(f"… and {len(standing.disputes) - MOST_SHOWN:,} more; --json lists all")
-
-
-def _words(done: _Done, standing: Standing) -> list[str]:
-    lines = []
-    if done.taken_over:
-        lines.append(f"{done.taken_over:,} answers from Label Studio became decisions")
-    if done.imported is not None:
-        lines.append(
-            f"imported: {done.imported.decided:,} decided, {done.imported.changed:,} changed, "
-            f"{done.imported.unchanged:,} as before, {done.imported.left_open:,} left open"
-        )
-    if done.rule is not None:
-        lines.append(
-            f"by the rule: {done.rule.decided:,} decided, {done.rule.changed:,} changed, "
-            f"{done.rule.retracted:,} taken back, {done.rule.unchanged:,} as before"
-        )
-    if done.in_terminal is not None:
-        lines.append(f"decided here: {done.in_terminal:,}")
-    if done.pushed is not None:
-        lines += [f"not sent: {one.clip_id}: {one.problem}" for one in done.pushed.refused]
-        lines.append(
-            f"sent {done.pushed.created:,} clips, {done.pushed.existing:,} were there; decide at "
-            f"{done.pushed.project_url}, then run `mimecurate annotate pull` and this again"
-        )
-    lines.append(
-        f"{standing.settled:,} clips decided, {len(standing.disputes):,} in dispute, "
-        f"{standing.agreed:,} that --rule majority would decide, "
-        f"{standing.too_few:,} with too few answers"
-    )
-    return lines

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mimecurate.annotation.agreement import FieldAgreement, Interval
 
 MOST_CONFUSIONS = 10
+MEASURES = ("percent", "kappa", "alpha", "ac1")
 
 
 @click.command("agreement")
@@ -140,6 +141,8 @@ def _with_interval(value: float | None, ci: Interval | None, decimals: int) -> s
 
 def _reasons(undefined: Mapping[str, str]) -> str:
     reasons = dict.fromkeys(undefined.values())
+    if len(undefined) == len(MEASURES) and len(reasons) == 1:
+        return next(iter(reasons))
     return "; ".join(
         f"{', '.join(m for m, why in undefined.items() if why == reason)}: {reason}"
         for reason in reasons

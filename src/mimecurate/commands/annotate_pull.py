@@ -217,7 +217,8 @@ def _decide(space: Workspace) -> None:
     from mimecurate.annotation.adjudicate import take_over_answers
 
     if made := take_over_answers(space.db, say):
-        say(f"{counted(made, 'answer')} in a round of adjudication became decisions")
+        what = "a decision" if made == 1 else "decisions"
+        say(f"{counted(made, 'answer')} in a round of adjudication became {what}")
 
 
 def line_of(change: Change) -> str:
@@ -251,15 +252,16 @@ def _say_result(pulled: Pulled) -> None:
     for problem in pulled.problems:
         say(problem)
     say(
-        f"{pulled.new:,} new answers, {pulled.superseded:,} changed, {pulled.unchanged:,} as before"
-        f"; {pulled.annotators:,} annotators, {pulled.cancelled:,} skipped clips, "
-        f"{pulled.drafts:,} unfinished drafts"
+        f"{counted(pulled.new, 'new answer')}, {pulled.superseded:,} changed, "
+        f"{pulled.unchanged:,} as before; {counted(pulled.annotators, 'annotator')}, "
+        f"{counted(pulled.cancelled, 'skipped clip')}, "
+        f"{counted(pulled.drafts, 'unfinished draft')}"
     )
-    for number, words in (
-        (pulled.refused, "answers or tasks can't be taken over"),
-        (pulled.deleted, "answers were deleted on the server and stand here"),
-        (pulled.gone_tasks, "clips are no longer on the server"),
-        (pulled.edited_by_others, "answers were last written by somebody else than their author"),
+    for number, thing, words in (
+        (pulled.refused, "item", "can't be taken over"),
+        (pulled.deleted, "answer", "deleted on the server, kept here"),
+        (pulled.gone_tasks, "clip", "no longer on the server"),
+        (pulled.edited_by_others, "answer", "last written by somebody else than the author"),
     ):
         if number:
-            say(f"{number:,} {words}")
+            say(f"{counted(number, thing)} {words}")

@@ -170,8 +170,8 @@ def _show(
         parts.append(f"{len(plan.prefill.labels):,} pre-filled")
     did = ["would be sent", "there already"] if dry_run else ["sent", "there before"]
     done = [f"{counted(created, 'task')} {did[0]}", f"{existing:,} {did[1]}"]
-    done += [] if dry_run else [f"{updated:,} brought up to date"]
-    done.append(f"{counted(len(refused), 'clip')} refused")
+    done += [] if dry_run else [f"{updated:,} updated"]
+    done.append(f"{len(refused):,} refused")
     say(f"round {plan.options.round} ({', '.join(parts)}): {', '.join(done)}")
     print_table(
         ["annotator", "address"],
