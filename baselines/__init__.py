@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mimecurate.baselines.checkpoints import load_checkpoint
+    from mimecurate.baselines.run_model import run
 
 __all__ = ["build", "load_checkpoint", "run"]
 

@@ -23,20 +23,22 @@ class ModelParity:
     """One layout of one model.
 
     Attributes:
-        key: that state dicts of this layout have, and no others.
+        key: that state dicts of this layout have.
         make: builds our model from a manifest.
         call: runs it: our outputs by the manifest's names.
         stage: our name of an official stage.
+        fits: looks at the shapes too, where other models have the key.
     """
 
     key: str
     make: Callable[[Manifest], nn.Module]
     call: Callable[[nn.Module, Inputs, Manifest], dict[str, Tensor]]
     stage: Callable[[str], str] = str
+    fits: Callable[[Mapping[str, str]], bool] = bool
 
     def matches(self, state: Mapping[str, str]) -> bool:
         """Whether a state dict has this layout."""
-        return self.key in state
+        return self.key in state and self.fits(state)
 
 
 def _logits(model: nn.Module, inputs: Inputs, _manifest: Manifest) -> dict[str, Tensor]:
@@ -49,6 +51,12 @@ def _agrees(manifest: Manifest, **mine: int) -> None:
         said = manifest["constructor"].get(name, value)
         if isinstance(said, int) and said != value:
             raise Off(f"{name} is {said} in the constructor, {value} in the shapes")
+
+
+def _is_grouped_3d(state: Mapping[str, str]) -> bool:
+    """Tell ResNeXt-101 from other 3D residual networks, whose keys are the same."""
+    shape = shape_of(state.get("layer1.0.conv2.weight", "float32[1]"))
+    return len(shape) == 5 and shape[1] < shape[0] and "layer3.22.conv3.weight" in state
 
 
 def _make_resnext(manifest: Manifest) -> nn.Module:
@@ -100,7 +108,7 @@ def _call_hassony(model: Any, inputs: Inputs, _manifest: Manifest) -> dict[str, 
 
 
 MODELS: tuple[ModelParity, ...] = (
-    ModelParity("layer1.0.downsample.0.weight", _make_resnext, _logits),
+    ModelParity("layer1.0.downsample.0.weight", _make_resnext, _logits, fits=_is_grouped_3d),
     ModelParity(
         "Conv3d_1a_7x7.conv3d.weight",
         lambda m: _make_i3d(m, "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight", "same"),
