@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimecurate.baselines.people_checks import people_problems
 from mimecurate.baselines.pose_clips import at_rate
 from mimecurate.baselines.skeleton_graphs import find_layout
 from mimecurate.errors import ClipError, MimecurateError, Reason
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from mimecurate.baselines.protocol import PoseProtocol
 
     Floats = NDArray[np.float32]
-
-MOST_FRAMES = 216_000
-"""An hour at 60 frames per second: the longest clip whose people are taken."""
 
 PEOPLE_READ = 5
 """People of one frame among whom the best are looked for (feeder_kinetics.py)."""
@@ -58,38 +56,12 @@ def check_people(people: People) -> None:
     Joints with a score of 0 may hold anything: they are not looked at.
 
     Raises:
-        ClipError: they don't.
+        ClipError: they don't; says what is wrong first.
     """
-    n = len(people.frame)
-    shapes = [people.boxes.shape == (n, 4), people.scores.shape == (n,)]
-    shapes += [people.joints.ndim == 3, people.joints.shape[:1] == (n,)]
-    shapes += [people.joint_scores.shape == people.joints.shape[:2]]
-    if people.features is not None:
-        shapes += [people.features.ndim == 2, people.features.shape[:1] == (n,)]
-    if not all(shapes):
-        raise _corrupt(people, f"arrays of different lengths for {n} detections")
-    if people.frames > MOST_FRAMES:
-        raise _corrupt(people, f"{people.frames} frames; at most {MOST_FRAMES} are taken")
-    if people.fps is not None and not 1 <= people.fps <= 1000:
-        raise _corrupt(people, f"{people.fps} frames per second; it must be 1 to 1000")
-    if n == 0:
-        return
-    if people.frame.min() < 0 or people.frame.max() >= people.frames:
-        outside = int(people.frame[(people.frame < 0) | (people.frame >= people.frames)][0])
-        raise _corrupt(people, f"a person in frame {outside} of {people.frames} (from 0)")
-    if np.any(np.diff(people.frame) < 0):
-        raise _corrupt(people, "its detections are not in order of frames")
-    seen = people.joint_scores > 0
-    for name, values in (
-        ("boxes", people.boxes),
-        ("scores", people.scores),
-        ("joint scores", people.joint_scores),
-        ("joints", np.where(seen[:, :, None], people.joints, 0)),
-        ("features", people.features),
-    ):
-        if values is not None and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise _corrupt(people, f"{name} of detection {row} are not finite")
+    problems = people_problems(people)
+    if problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise _corrupt(people, f"{problems[0]}{more}")
 
 
 def protocol_of(model: Any, protocol: PoseProtocol) -> PoseProtocol:
@@ -232,7 +204,7 @@ def _with_layout(people: People, protocol: PoseProtocol) -> People:
             f"{protocol.dimensions}"
         )
     if dimensions == 2 and not (people.width > 0 and people.height > 0):
-        raise _corrupt(people, f"frames of {people.width} x {people.height} pixels")
+        raise _corrupt(people, "the size of its frames is unknown")
     names = joint_names(people.layout)
     if people.joints.shape[1] != len(names):
         raise _corrupt(

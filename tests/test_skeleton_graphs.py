@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from testbed import REPOSITORY
 
 from mimecurate.baselines.skeleton_graphs import (
     LAYOUTS,
@@ -133,3 +136,14 @@ def test_unknown_names_are_errors_of_one_line() -> None:
         find_layout("body25")
     with pytest.raises(SettingError, match="no such strategy: 'random'"):
         adjacency("coco17", "random")  # type: ignore[arg-type]
+
+
+def test_the_docs_have_the_joints_in_order() -> None:
+    text = (REPOSITORY / "docs" / "reference" / "pose-models.md").read_text("utf-8")
+    rows = [
+        [cell.strip().replace(" ", "_") for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if re.match(r"\| \d+ \|", line)
+    ]
+    for column, name in enumerate(("openpose18", "coco17", "lcrnet13"), start=1):
+        assert tuple(row[column] for row in rows if row[column]) == LAYOUTS[name].joints
