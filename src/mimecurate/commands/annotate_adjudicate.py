@@ -259,7 +259,7 @@ def _report(
         standing_line(standing),
         *open_lines(find_open_tasks(space.db, standing)),
     ]
-    for line in [*lines, *next_steps(standing)]:
+    for line in [*lines, *([] if done.pushed else next_steps(standing))]:
         say(line)
 
 

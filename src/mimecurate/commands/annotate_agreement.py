@@ -120,10 +120,13 @@ def _print_fields(fields: Mapping[str, FieldAgreement]) -> None:
     shown = len(columns) - (not any(row[-1] for row in rows))
     print_table(columns[:shown], [row[:shown] for row in rows])
     kinds = {"cohen": "Cohen's, of two annotators", "fleiss": "Fleiss'"}
-    if said := sorted({kinds[one.kappa_is] for one in fields.values() if one.kappa_is}):
-        say(f"kappa is {' and '.join(said)}; in brackets: 95% intervals over source videos")
-    if said and not any(ci for one in fields.values() for ci in one.ci.values()):
-        say("no intervals: they need resamples, 10 source videos, and clips that differ")
+    said = sorted({kinds[one.kappa_is] for one in fields.values() if one.kappa_is})
+    if said:
+        if any(ci for one in fields.values() for ci in one.ci.values()):
+            how = "in brackets: 95% intervals over source videos"
+        else:
+            how = "no intervals: they need resamples, 10 source videos, and clips that differ"
+        say(f"kappa is {' and '.join(said)}; {how}")
 
 
 def _print_overlap(trim: FieldAgreement, trim_iou: float) -> None:
