@@ -207,7 +207,7 @@ RGB_CARDS: tuple[ModelCard, ...] = (
         [("KINETICS400_V1", "swin3d_t-7615ae03.pth")],
     ),
     _torchvision(
-        *("swin3d_s", "Video Swin-S", _SWIN, 49_816_678, 165.662, _SWIN_FRAMES),
+        *("swin3d_s", "Video Swin-S", _SWIN, 49_816_678, 165.682, _SWIN_FRAMES),
         [("KINETICS400_V1", "swin3d_s-da41c237.pth")],
     ),
     _torchvision(
