@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimecurate.curation.classes import class_of_alias
+from mimecurate.curation.classes import classes_called
 from mimecurate.curation.discover_economics import (
     INTERVAL,
     QueryFacts,
@@ -160,11 +160,12 @@ def best_first(
     asked = {job.query_id for job in jobs}
     ledger = read_ledger(db, with_fetched=False)
     uses: dict[tuple[str, str], list[Use]] = defaultdict(list)
-    called = class_of_alias(db)
+    called = classes_called(db)
     for query in unstored:
-        if query.label:
-            use = Use(called.get(query.label, query.label), query.template, query.phrase)
-            uses[query.text, query.language].append(use)
+        uses[query.text, query.language] += [
+            Use(label, query.template, query.phrase)
+            for label in (called.get(query.label, {query.label}) if query.label else ())
+        ]
     new = {
         job.query_id: QueryFacts(
             job.query_id, *(key := (job.query.text, job.query.language)), uses=uses[key]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mimecurate.curation.classes import class_of_alias
+from mimecurate.curation.classes import classes_called
 from mimecurate.curation.discover_sources import (
     BudgetSpentError,
     QuotaSpentError,
@@ -87,13 +87,13 @@ def searches_left(db: Database, source: SearchSource) -> int | None:
 
 
 def store_queries(db: Database, queries: Iterable[Query]) -> list[tuple[int, Query]]:
-    """Add queries, and the classes they are for, to the workspace; an alias is its class.
+    """Add queries, and the classes they are for, to the workspace, as they are called now.
 
     Returns:
         Each different text and language once, in the order given, with its row.
     """
     rows: dict[tuple[str, str], tuple[int, Query]] = {}
-    now_called = class_of_alias(db)
+    called = classes_called(db)
     with db.atomic():
         for query in queries:
             key = (query.text, query.language)
@@ -107,16 +107,11 @@ def store_queries(db: Database, queries: Iterable[Query]) -> list[tuple[int, Que
                     "SELECT query_id FROM queries WHERE text = ? AND language = ?", list(key)
                 ).fetchone()
                 rows[key] = (int(row[0]), query)
-            if query.label:
+            for label in called.get(query.label, {query.label}) if query.label else ():
                 db.execute(
                     "INSERT INTO query_classes (query_id, label, template, phrase) "
                     "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    [
-                        rows[key][0],
-                        now_called.get(query.label, query.label),
-                        query.template,
-                        query.phrase,
-                    ],
+                    [rows[key][0], label, query.template, query.phrase],
                 )
     return list(rows.values())
 

@@ -135,6 +135,13 @@ def test_finds_and_rejections_of_a_split_class_count_for_each_part(space: Worksp
     assert rows[find] == rows[old] == "drinking (again)"
 
 
+def test_a_query_file_from_before_a_split_is_for_each_part(space: Workspace) -> None:
+    change(space, split(space.db, "drinking", PARTS, {}))
+    store_queries(space.db, [DRINK, Query("mime sip", "en", "sipping", "miming", "sip")])
+    labels = [label for (label,) in space.db.execute("SELECT label FROM query_classes ORDER BY 1")]
+    assert labels == ["archery", PARTS[0], PARTS[0], PARTS[1], PARTS[1]]
+
+
 def test_a_part_that_keeps_the_name_keeps_what_was_said_by_it(space: Workspace) -> None:
     add(space, "0zFbEjoGlhc", "drinking")
     change(space, split(space.db, "drinking", ["drinking", "drinking tea"], {}))
