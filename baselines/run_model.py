@@ -223,7 +223,7 @@ def _run(
         mine = rest[rank::ranks]
         for scored in score_clips(card, model, clips, options, device, mine, batch_size):
             _write_down(journal, scored)
-            told.clips(len(scored))
+            told.clips(len(scored) * ranks)  # the others are about as far
     _wait(ranks)
     rows = JournalRows(folder, len(ready.class_names))
     failed = {clip_id: rows.failed[clip_id] for clip_id in clips.ids if clip_id in rows.failed}

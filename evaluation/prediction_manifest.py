@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 20
 _MAX_TEXT = 300
 _MAX_ENTRIES = 100
 _TEXTS = ("model", "title", "paper", "note", "revision", "device", "date")
-_NUMBERS = ("seed", "clips", "seconds")
+_NUMBERS = ("seed", "clips", "seconds", "batch_size")
 _TABLES = ("weights", "settings", "versions", "release")
 
 
@@ -36,9 +36,9 @@ def parse_manifest(text: bytes | str) -> dict[str, Any] | None:
         text: JSON, or anything else.
 
     Returns:
-        Any of ``model title paper note revision device date`` (texts), ``seed clips seconds``
-        (numbers), ``weights settings versions release`` (objects of texts, numbers and truths) and
-        ``failed`` (how many clips, by reason); ``None`` if it is no manifest.
+        Any of ``model title paper note revision device date`` (texts), ``seed clips seconds
+        batch_size`` (numbers), ``weights settings versions release`` (objects of texts, numbers
+        and truths) and ``failed`` (how many clips, by reason); ``None`` if it is no manifest.
 
     >>> parse_manifest('{"model": "r3d_18", "seed": 0, "evil": [], "failed": {"a": "corrupt: x"}}')
     {'model': 'r3d_18', 'seed': 0, 'failed': {'corrupt': 1}}

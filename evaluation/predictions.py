@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mimecurate.curation.class_list import normal_class_name
+from mimecurate.evaluation.prediction_manifest import read_manifest_beside
 from mimecurate.evaluation.score_table import ScoreTable, as_scores, listed, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from pandas import DataFrame
 
@@ -52,6 +55,8 @@ class Predictions:
     sha256: str = ""
     """Of the file, 64 hexadecimal digits."""
     warnings: tuple[str, ...] = ()
+    manifest: Mapping[str, Any] | None = None
+    """How the file came to be, if `mimecurate baseline run` wrote it."""
 
     @property
     def ways(self) -> int:
@@ -111,6 +116,8 @@ def load_predictions(
             table = _read(path, head, shown)
         except MemoryError as error:
             raise refusal(shown, "does not fit into memory") from error
+    if table.manifest is None and not head.startswith(b"PAR1"):
+        table = replace(table, manifest=read_manifest_beside(path))
     if classes is not None:
         table = _named(table, classes, shown)
     return _checked(table, name or path.stem, shown, digest.result())
@@ -167,7 +174,7 @@ def _named(table: ScoreTable, classes: Path, name: str) -> ScoreTable:
         raise refusal(
             str(classes), f"names {len(names)} classes; {name} has {table.scores.shape[1]} columns"
         )
-    return ScoreTable(table.clip_ids, names, table.scores, table.true_columns, table.warnings)
+    return replace(table, class_names=names)
 
 
 def _checked(table: ScoreTable, system: str, file: str, digest: str) -> Predictions:
@@ -198,6 +205,7 @@ def _checked(table: ScoreTable, system: str, file: str, digest: str) -> Predicti
         file if digest else "",
         digest,
         table.warnings,
+        table.manifest,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimecurate.evaluation.arrow_numbers import arrow_numbers
+from mimecurate.evaluation.prediction_manifest import MANIFEST_KEY, parse_manifest
 from mimecurate.evaluation.score_table import (
     ScoreTable,
     as_scores,
@@ -62,11 +63,12 @@ def _read(file: Any, file_bytes: int, name: str) -> ScoreTable:
     if len(set(schema.names)) != len(schema.names):
         twice = sorted({c for c in columns if columns.count(c) > 1})
         raise refusal(name, f"has more than one column {listed(twice)}")
+    manifest = _manifest(schema)
     lists = [c for c in columns if _is_list(schema.field(c).type) and c != "class_names"]
     clip_ids = _clip_ids(file, name)
     if lists:
         class_names, scores = _list_column(file, lists, columns, file_bytes, name)
-        return ScoreTable(clip_ids, class_names, scores, warnings=warnings)
+        return ScoreTable(clip_ids, class_names, scores, None, warnings, manifest)
     wrong = [
         f"column {c!r} holds {schema.field(c).type}, not scores"
         for c in columns
@@ -74,7 +76,13 @@ def _read(file: Any, file_bytes: int, name: str) -> ScoreTable:
     ]
     if wrong:
         raise refusal(name, *wrong[:10], hint="Keep clip_id and one column of numbers per class.")
-    return ScoreTable(clip_ids, columns, _columns(file, columns, file_bytes, name), None, warnings)
+    scores = _columns(file, columns, file_bytes, name)
+    return ScoreTable(clip_ids, columns, scores, None, warnings, manifest)
+
+
+def _manifest(schema: Any) -> dict[str, Any] | None:
+    text = (schema.metadata or {}).get(MANIFEST_KEY.encode())
+    return None if text is None else parse_manifest(text)
 
 
 def _is_list(kind: Any) -> bool:

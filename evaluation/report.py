@@ -8,7 +8,7 @@ What each system said of a clip is in `details`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +95,11 @@ class System:
     warnings: tuple[str, ...]
     matched: Matched
     """Each clip's rank and row of scores, in the order of the report's clips."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any] | None:
+        """How the scores came to be, if the file says so."""
+        return self.matched.predictions.manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def _system(system: System) -> Document:
         if system.lowest is None or system.highest is None
         else {"lowest": _scores(system.lowest), "highest": _scores(system.highest)},
         "warnings": list(system.warnings),
+        "manifest": None if system.manifest is None else dict(system.manifest),
     }
 
 

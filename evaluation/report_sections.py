@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mimecurate.evaluation.metrics import METRICS
+from mimecurate.evaluation.prediction_manifest import manifest_line
 from mimecurate.evaluation.report_data import shown_subsets, subset_words
-from mimecurate.evaluation.report_elements import Child, bdi, element, spread
+from mimecurate.evaluation.report_elements import Child, append, bdi, element, spread
 from mimecurate.evaluation.report_figures import (
     METRIC_WORDS,
     colour,
@@ -128,10 +129,22 @@ def files(report: Report) -> Element:
     for system in report.systems:
         name: Child = bdi(system.file) if system.file else "made in memory"
         digest = [element("code", system.sha256)] if system.sha256 else []
-        items.append(
-            element("div", element("dt", bdi(system.name)), element("dd", name, " ", *digest))
-        )
+        made = [] if system.manifest is None else _manifest(system.manifest)
+        facts = element("dd", name, " ", *digest, *made)
+        items.append(element("div", element("dt", bdi(system.name)), facts))
     return element("dl", *items, class_="files")
+
+
+def _manifest(manifest: Mapping[str, Any]) -> list[Element]:
+    """Say in a line how scores came to be, and all of it when asked."""
+    facts = element("dl")
+    for key, value in manifest.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for name, shown in inner:
+            words = " ".join(filter(None, [key, name]))
+            append(facts, element("dt", bdi(words)), element("dd", bdi(str(shown))))
+    summary = element("summary", bdi(manifest_line(manifest)))
+    return [element("details", summary, facts, class_="manifest")]
 
 
 def results(report: Report) -> list[Element]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mimecurate.errors import InvalidInputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +32,8 @@ class ScoreTable:
     true_columns: NDArray[np.int64] | None = None
     """``(N,)``, the column that the file itself says is the true class; -1 where it doesn't."""
     warnings: tuple[str, ...] = ()
+    manifest: Mapping[str, Any] | None = None
+    """How the file came to be, if it says so: as `prediction_manifest.parse_manifest` gives it."""
 
 
 def refusal(name: str, *problems: str | Problem, hint: str = "") -> InvalidInputError:

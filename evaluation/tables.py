@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mimecurate.evaluation.metrics import METRICS
+from mimecurate.evaluation.prediction_manifest import manifest_line
 from mimecurate.evaluation.statistics import MIN_VIDEOS
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def policy_lines(report: Report) -> list[str]:
 
 
 def coverage_lines(report: Report) -> list[str]:
-    """Say per system how many clips it scored and among how many classes."""
+    """Say per system how many clips it scored, among how many classes, and what made scores."""
     lines = []
     for system in report.systems:
         c = system.coverage
@@ -135,6 +136,8 @@ def coverage_lines(report: Report) -> list[str]:
         ]
         scored = f"{system.name}: {system.ways}-way, {c.scored} of {c.expected} clips scored"
         lines.append("; ".join([scored, *rest]))
+        if system.manifest is not None:
+            lines.append(f"{system.name}: made by {manifest_line(system.manifest)}")
     return lines
 
 

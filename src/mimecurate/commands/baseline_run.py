@@ -155,6 +155,7 @@ class RunView:
         """Count clips that are done."""
         if self._bar is None:
             return
+        number = min(number, self._total - self._done)
         self._done += number
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
         left_s = (self._total - self._done) / rate
