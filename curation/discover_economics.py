@@ -107,6 +107,8 @@ class Ledger:
     """Query, candidate and source, of candidates with media here."""
     judged: tuple[Judged, ...]
     """By search and rank: in the order in which they were found."""
+    answers: tuple[bool | None, ...]
+    """What each of these means for its query: see `is_yes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,9 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
         facts = queries[query_id]
         facts.found += found
         facts.new += new
-        facts.by_source[source].update(found=found, new=new)
+        counts = facts.by_source[source]
+        counts["found"] += found
+        counts["new"] += new
         facts.ended[source] = bool(is_last) and reason is None
         key = query_id, source
         if reason is not None:
@@ -169,7 +173,9 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
         queries[query_id].searches += spent
         queries[query_id].by_source[source]["searches"] = spent
     fetched = _fetched(db, query_of, source_of) if with_fetched else ()
-    return Ledger(queries, fetched, _judged(db, query_of, source_of))
+    judged = _judged(db, query_of, source_of)
+    answers = tuple(is_yes(one, queries[one.query_id].labels) for one in judged)
+    return Ledger(queries, fetched, judged, answers)
 
 
 def economics(ledger: Ledger, by: By) -> list[Row]:
@@ -191,14 +197,7 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
     for query_id, candidate_id, source in ledger.fetched:
         for name in (source,) if by == "source" else keys.get(query_id, ()):
             fetched[name].add(candidate_id)
-    verdicts: dict[str, dict[int, bool]] = defaultdict(dict)
-    for one in ledger.judged:
-        for name in (one.source,) if by == "source" else keys.get(one.query_id, ()):
-            labels = frozenset({name}) if by == "class" else ledger.queries[one.query_id].labels
-            answer = is_yes(one, labels)
-            if answer is not None:
-                before = verdicts[name].get(one.candidate_id, False)
-                verdicts[name][one.candidate_id] = before or answer
+    verdicts = _verdicts(ledger, by, keys)
     rows = []
     for name in sorted(groups):
         members = [ledger.queries[query_id] for query_id in groups[name]]
@@ -208,6 +207,25 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
         counts = (spent, found, new, len(fetched[name]), yes, len(verdicts[name]) - yes)
         rows.append(Row(name, len(members), *counts, None, None, None, each))
     return _with_intervals(rows)
+
+
+def _verdicts(
+    ledger: Ledger, by: By, keys: Mapping[int, Iterable[str]]
+) -> dict[str, dict[int, bool]]:
+    """Say of each line's videos whether they are a yes; one accepted clip is enough."""
+    verdicts: dict[str, dict[int, bool]] = defaultdict(dict)
+    alone: dict[str, frozenset[str]] = {}
+    for one, own_answer in zip(ledger.judged, ledger.answers, strict=True):
+        for name in (one.source,) if by == "source" else keys.get(one.query_id, ()):
+            answer = own_answer
+            if by == "class":
+                if name not in alone:
+                    alone[name] = frozenset({name})
+                answer = is_yes(one, alone[name])
+            if answer is not None:
+                of = verdicts[name]
+                of[one.candidate_id] = answer or of.get(one.candidate_id, False)
+    return verdicts
 
 
 def is_yes(one: Judged, labels: frozenset[str]) -> bool | None:
@@ -234,8 +252,7 @@ def is_yes(one: Judged, labels: frozenset[str]) -> bool | None:
 def last_verdicts(ledger: Ledger) -> dict[int, list[bool]]:
     """Return the verdicts on each query's videos, in the order in which it found them."""
     answers: dict[int, dict[int, bool]] = defaultdict(dict)
-    for one in ledger.judged:
-        answer = is_yes(one, ledger.queries[one.query_id].labels)
+    for one, answer in zip(ledger.judged, ledger.answers, strict=True):
         if answer is not None:
             before = answers[one.query_id].get(one.candidate_id, False)
             answers[one.query_id][one.candidate_id] = before or answer
@@ -303,16 +320,13 @@ def _judged(
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
     called = classes_called(db)
-    meaning: dict[str | None, frozenset[str]] = {None: frozenset()}
-
-    def meant(label: str | None) -> frozenset[str]:
-        if label not in meaning:
-            assert label is not None
-            meaning[label] = called.get(label, frozenset({label}))
-        return meaning[label]
-
+    labels = {label for row in rows for label in row[4:]}
+    meant: dict[str | None, frozenset[str]] = {
+        label: called.get(label, frozenset({label})) for label in labels - {None}
+    }
+    meant[None] = frozenset()
     return tuple(
-        Judged(query_of[s], candidate, s, rank, verdict, meant(label), meant(wanted), source_of[s])
+        Judged(query_of[s], candidate, s, rank, verdict, meant[label], meant[wanted], source_of[s])
         for candidate, s, rank, verdict, label, wanted in rows
     )
 
