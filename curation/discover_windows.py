@@ -42,6 +42,8 @@ class LongMedia:
     """Where in the video it begins."""
     path: str
     """Relative to the workspace."""
+    fps: float
+    """Frames a second, on average."""
 
 
 def long_media(
@@ -70,7 +72,8 @@ def _media(
 ) -> Iterator[tuple[LongMedia, str]]:
     wanted = set(video_ids)
     rows = db.execute(
-        f"""SELECT clip_id, video_id, url, clips.label, clips.start_ms, path, CASE
+        f"""SELECT clip_id, video_id, url, clips.label, clips.start_ms, path,
+            media.fps, CASE
             WHEN media.duration_ms <= :most THEN 'of 10 s or less'
             WHEN url IS NULL THEN 'of withdrawn videos'
             WHEN video_id IN (SELECT video_id FROM release_rows) THEN 'of released videos'

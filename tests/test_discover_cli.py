@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from discovering import judge
+from posing import people
 
+from mimecurate.baselines.people_writer import write_people
 from mimecurate.commands.root import cli
 from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.loopback_youtube import KEY, Catalogue, LoopbackYouTube
@@ -257,3 +259,27 @@ def test_windows_say_why_there_are_none(tmp_path: Path, sample: SampleMaker) -> 
     (row,) = json.loads(run(tmp_path, "discover", "list", "--all", "--json").stdout)
     run(tmp_path, "discover", "reject", row["video_id"], "--why", "a real bow")
     assert "files left out: 1 of rejected videos" in run(tmp_path, "discover", "windows").stderr
+
+
+def test_windows_are_where_a_people_file_shows_people(
+    tmp_path: Path, loopback: LoopbackServer, sample: SampleMaker
+) -> None:
+    film = sample(VideoSpec(seconds=12, fps=10, width=64, height=48, gop=10))
+    for name in ("a.mp4", "b.mp4"):
+        (loopback.root / name).write_bytes(film.path.read_bytes())
+    urls = tmp_path / "urls.csv"
+    rows = "".join(f"{loopback.url(n)},{n},0,12\n" for n in ("a.mp4", "b.mp4"))
+    urls.write_text(f"url,video_id,start,end\n{rows}")
+    run(tmp_path, "fetch", "--urls", urls)
+    with open_workspace(tmp_path / "w", read_only=True) as space:
+        ids = dict(space.db.execute("SELECT video_id, clip_id FROM clips").fetchall())
+    path = tmp_path / "people.parquet"
+    write_people(path, [people((20, 45), (80, 84), clip_id=ids["a.mp4"], frames=120)])
+    found = run(tmp_path, "discover", "windows", "--tubes", path)
+    assert [line.split(",")[1:3] for line in found.stdout.splitlines()[1:]] == [["2", "4.5"]]
+    assert "no people were looked for in 1 file: left out" in found.stderr
+    path.write_bytes(path.read_bytes()[:-9])
+    broken = run(tmp_path, "discover", "windows", "--tubes", path)
+    assert broken.exit_code == 1
+    assert str(path) in broken.stderr
+    assert "Traceback" not in broken.output

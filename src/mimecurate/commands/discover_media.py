@@ -18,7 +18,10 @@ _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("video_ids", nargs=-1, metavar="[VIDEO_ID…]")
 @class_option
 @click.option(
-    "--tubes", type=_IN_FILE, help="Only where people are: CSV video_id,start,end in seconds."
+    "--tubes",
+    type=_IN_FILE,
+    help="Only where people are: a people file, as `baseline people` writes it, or CSV "
+    "video_id,start,end in seconds.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N")
 @workspace_option
@@ -43,21 +46,21 @@ def windows(
 
     Exit status: 0 done, 3 some files could not be read.
     """
+    from mimecurate.commands.discover_tubes import tubes_of
     from mimecurate.curation.discover_windows import (
         long_media,
         propose_all,
-        read_tubes,
         why_no_media,
     )
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.errors import ClipError
     from mimecurate.schemas.times import format_seconds
 
-    people = read_tubes(tubes) if tubes else None
     with open_workspace(workspace, read_only=True) as space:
         label = wanted_class(space.db, label)
         media = long_media(space.db, video_ids=video_ids, label=label)
         left_out = why_no_media(space.db, video_ids=video_ids, label=label)
+    people = tubes_of(tubes, media) if tubes else None
     rows: list[tuple[str, str, str, str, str]] = []
     failed = 0
     with progress("looking for shots", len(media), unit="files") as bar:
