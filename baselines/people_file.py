@@ -27,7 +27,14 @@ from mimecurate.baselines.people_table import (
     load_header,
     people_of,
 )
-from mimecurate.errors import InvalidInputError, MimecurateError, Problem, plain_words
+from mimecurate.errors import (
+    ClipError,
+    InvalidInputError,
+    MimecurateError,
+    Problem,
+    Reason,
+    plain_words,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,15 +112,20 @@ class PeopleFile(Mapping[str, "People"]):
 
         Raises:
             KeyError: the file doesn't have the clip.
-            InvalidInputError: its rows are wrong; holds all that is.
+            ClipError: ``CORRUPT``: its rows are wrong; says all that is.
         """
         index = self._index(clip_id)
         if index is None:
             raise KeyError(clip_id)
-        people = self._people(index)
+        try:
+            people = self._people(index)
+        except InvalidInputError as error:
+            raise ClipError(Reason.CORRUPT, str(error)) from error
         problems = people_problems(people, first_row=1 + int(self.clips.rows[index]))
         if problems:
-            raise InvalidInputError(f"{self._name}: {clip_id}", problems)
+            raise ClipError(
+                Reason.CORRUPT, str(InvalidInputError(f"{self._name}: {clip_id}", problems))
+            )
         return people
 
     def __iter__(self) -> Iterator[str]:

