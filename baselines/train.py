@@ -114,6 +114,7 @@ def fit(
     steps_before = state.steps
     run = _Run(model, optimizer, settings, trained, state, out, device, ranks, watcher)
     run.net = ranks.wrap(model, device)
+    watcher.advance(state.steps)
     with run, StopSignals() as stop:
         while state.epoch < settings.epochs:
             _train_epoch(run, train, workers, stop, save_every_s)
@@ -268,6 +269,8 @@ def _step(run: _Run, batch: Batch, stop: StopSignals) -> tuple[int, bool, float,
         all clips, and how many clips were right.
     """
     ranks = run.ranks
+    if batch.fatal:
+        raise MimecurateError(batch.fatal)
     fewest, total, stopping = ranks.counts(len(batch.labels), stop.asked)
     if fewest == 0:  # no gradient can be had of nothing; one process's is all processes'
         return 0, stopping, 0.0, 0

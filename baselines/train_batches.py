@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mimecurate.baselines.train_ranks import ignore_stop_signals
-from mimecurate.errors import ClipError
+from mimecurate.errors import ClipError, MimecurateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +26,15 @@ Drawn = tuple[int, int]
 class TrainClips(Protocol):
     """The clips to learn from."""
 
-    clip_ids: Sequence[str]
-    labels: Sequence[int]
+    @property
+    def clip_ids(self) -> Sequence[str]:
+        """Name them."""
+        ...
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Give the number of each one's class."""
+        ...
 
     def __len__(self) -> int:
         """Count them."""
@@ -54,12 +61,14 @@ class Batch:
         samples: their inputs, stacked; ``None`` if there is none.
         labels: int64[N].
         failed: clip ids that could not be read, and why.
+        fatal: why no clip can be read, if so; empty otherwise.
         to_inputs: see `TrainClips.to_inputs`.
     """
 
     samples: Tensor | None
     labels: Tensor
     failed: dict[str, str]
+    fatal: str
     to_inputs: Callable[[Tensor], Tensor]
 
     def inputs(self, device: torch.device) -> Tensor:
@@ -109,30 +118,38 @@ def batches_of(
     )
 
 
-class _Draws(Dataset[tuple[Tensor | None, int, str, str]]):
+class _Draws(Dataset["_Read"]):
     def __init__(self, clips: TrainClips, seed: int) -> None:
         self._clips, self._seed = clips, seed
 
-    def __getitem__(self, drawn: Drawn) -> tuple[Tensor | None, int, str, str]:
+    def __getitem__(self, drawn: Drawn) -> _Read:
         epoch, index = drawn
-        clips = self._clips
         rng = np.random.default_rng([self._seed, epoch, index])
         try:
-            sample, why = clips.draw(index, rng), ""
+            return _Read(self._clips.draw(index, rng), self._clips.labels[index])
         except ClipError as error:
-            return None, -1, clips.clip_ids[index], f"{error.reason}: {error}"
-        return sample, clips.labels[index], "", why
+            return _Read(clip_id=self._clips.clip_ids[index], why=f"{error.reason}: {error}")
+        except MimecurateError as error:  # as such it would not get out of a worker in one line
+            return _Read(fatal=str(error))
 
 
-def _collate(
-    read: list[tuple[Tensor | None, int, str, str]], to_inputs: Callable[[Tensor], Tensor]
-) -> Batch:
-    samples = [sample for sample, *_ in read if sample is not None]
-    labels = [label for sample, label, *_ in read if sample is not None]
+@dataclass(frozen=True, slots=True)
+class _Read:
+    sample: Tensor | None = None
+    label: int = -1
+    clip_id: str = ""
+    why: str = ""
+    fatal: str = ""
+
+
+def _collate(read: list[_Read], to_inputs: Callable[[Tensor], Tensor]) -> Batch:
+    samples = [each.sample for each in read if each.sample is not None]
+    labels = [each.label for each in read if each.sample is not None]
     return Batch(
         torch.stack(samples) if samples else None,
         torch.tensor(labels, dtype=torch.int64),
-        {clip_id: why for sample, _, clip_id, why in read if sample is None},
+        {each.clip_id: each.why for each in read if each.why},
+        next((each.fatal for each in read if each.fatal), ""),
         to_inputs,
     )
 

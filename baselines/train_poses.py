@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mimecurate.baselines.pose_clips import random_view
 from mimecurate.baselines.pose_inputs import protocol_of, sequences
 from mimecurate.baselines.pose_scores import score_people
 from mimecurate.baselines.train_validate import Scored
-from mimecurate.errors import ClipError, Reason
+from mimecurate.errors import ClipError, InvalidInputError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ class PeopleClips:
         reader: Any = model
         self.clip_ids, self.labels = clip_ids, labels
         self._people, self._card = people, card
+        self._process = os.getpid()
         self._protocol = protocol_of(reader, card.pose)
         self._channels: int = reader.channels if self._protocol.layout else reader.width
 
@@ -109,10 +111,20 @@ class PeopleClips:
                 yield Scored(index, None, f"{error.reason}: {error}")
 
     def _of(self, index: int) -> People:
+        if self._process != os.getpid():  # a process that reads beside others needs its own file
+            self._process, self._people = os.getpid(), _opened_anew(self._people)
         try:
             return self._people[self.clip_ids[index]]
         except KeyError:
             raise ClipError(Reason.UNAVAILABLE, "not in the file of people") from None
+        except InvalidInputError as error:
+            raise ClipError(Reason.CORRUPT, f"{error}") from error
+
+
+def _opened_anew(people: Mapping[str, People]) -> Mapping[str, People]:
+    from mimecurate.baselines.people_file import PeopleFile
+
+    return PeopleFile(people.path) if isinstance(people, PeopleFile) else people
 
 
 def nobody() -> ClipError:

@@ -206,6 +206,18 @@ def trained_model(document: object) -> TrainedModel | None:
     )
 
 
+def read_trained(path: Path) -> TrainedModel | None:
+    """Say which model a file holds and what its outputs are called.
+
+    Returns:
+        ``None`` if the file is no checkpoint of a training here, whatever else it is.
+    """
+    try:
+        return trained_model(load_training(path))
+    except MimecurateError:
+        return None
+
+
 def resumed(
     document: Mapping[str, Any], path: Path, trained: TrainedModel, settings: TrainSettings
 ) -> TrainState:

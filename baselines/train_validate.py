@@ -41,8 +41,15 @@ class Scored:
 class ValClips(Protocol):
     """The clips to measure on."""
 
-    clip_ids: Sequence[str]
-    labels: Sequence[int]
+    @property
+    def clip_ids(self) -> Sequence[str]:
+        """Name them."""
+        ...
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Give the number of each one's class."""
+        ...
 
     def __len__(self) -> int:
         """Count them."""

@@ -72,7 +72,7 @@ def test_learns(tmp_path: Path) -> None:
     assert heard.lines[0].startswith("step 1: loss ")
     assert heard.lines[0].endswith("(guessing: 1.099)")
     assert "epoch 8/8 · loss" in heard.lines[-1]
-    assert len(heard.notes) == ended.state.steps == 8 * 4
+    assert len(heard.notes) == 1 + ended.state.steps == 1 + 8 * 4
 
 
 def test_seed_decides_everything(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_taken_up_again_ends_the_same(
 
 def test_killed_in_an_epoch_ends_the_same(tmp_path: Path) -> None:
     train_numbers(tmp_path / "whole", save_every_s=0)
-    command = [sys.executable, PROGRAM, tmp_path / "killed", "0.01", "0.2"]
+    command = [sys.executable, str(PROGRAM), str(tmp_path / "killed"), "0.01", "0.2"]
     last = tmp_path / "killed/last.pt"
 
     def steps() -> int:
@@ -190,6 +190,17 @@ def test_all_broken_learns_nothing(tmp_path: Path) -> None:
     assert ended.state.best_top1 == 0
     after = weights_of(tmp_path / "last.pt")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_wrong_with_all_clips_ends_it(tmp_path: Path, workers: int) -> None:
+    class Unfit(Numbers):
+        def draw(self, index: int, rng: np.random.Generator) -> Tensor:
+            raise MimecurateError("joints in 3 dimensions; the model reads 2")
+
+    with pytest.raises(MimecurateError) as caught:
+        train_numbers(tmp_path, Unfit(), workers=workers)
+    assert str(caught.value) == "joints in 3 dimensions; the model reads 2"
 
 
 def test_loss_beyond_numbers_ends_it(tmp_path: Path) -> None:
