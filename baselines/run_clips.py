@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mimecurate.baselines.clip_views import ClipViews, flow_views, in_order, video_views
 from mimecurate.baselines.decode import open_video
 from mimecurate.baselines.view_scores import largest_batch, score_views
-from mimecurate.errors import ClipError, MimecurateError, Reason
+from mimecurate.errors import ClipError, InvalidInputError, MimecurateError, Reason
 from mimecurate.evaluation.report_media import find_media
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from mimecurate.baselines.people import People
     from mimecurate.baselines.registry import ModelCard
     from mimecurate.baselines.run_model import RunOptions
     from mimecurate.schemas.release import Release
@@ -114,6 +116,29 @@ def score_clips(
     )
 
 
+def people_settings(card: ModelCard, people: Path | None) -> dict[str, Any]:
+    """Say what of a people file a model is built for: the width of its features.
+
+    Raises:
+        MimecurateError: the file is no people file, or has no features and they are wanted.
+    """
+    if card.modality != "features" or people is None:
+        return {}
+    from mimecurate.baselines.people_file import PeopleFile, open_people
+
+    with ExitStack() as stack:
+        found = open_people(people)
+        if isinstance(found, PeopleFile):
+            stack.enter_context(found)
+            width = found.header.features
+        else:
+            first = next(iter(found.values()), None)
+            width = 0 if first is None or first.features is None else first.features.shape[1]
+    if not width:
+        raise MimecurateError(f"{people}: holds no features of people, which {card.name} reads")
+    return {"features": width}
+
+
 def settle_batch_size(
     card: ModelCard, model: nn.Module, options: RunOptions, device: torch.device
 ) -> int:
@@ -162,7 +187,6 @@ def _score_people(
     batch_size: int,
 ) -> Iterator[Scored]:
     from mimecurate.baselines.people_file import open_people
-
     from mimecurate.baselines.pose_scores import score_people
 
     assert options.people is not None
@@ -173,13 +197,20 @@ def _score_people(
             if clip_id not in people:
                 raise ClipError(Reason.UNAVAILABLE, f"{options.people.name} has no people of it")
             scores = score_people(
-                model, people[clip_id], card, device=device, batch_size=batch_size
+                model, _people_of(people, clip_id), card, device=device, batch_size=batch_size
             )
             if scores is None:
                 raise _NoPersonError("nobody was found in it")
             yield [(clip_id, scores)]
         except (ClipError, _NoPersonError) as error:
             yield [(clip_id, error)]
+
+
+def _people_of(people: Mapping[str, People], clip_id: str) -> People:
+    try:
+        return people[clip_id]
+    except InvalidInputError as error:
+        raise ClipError(Reason.CORRUPT, str(error)) from error
 
 
 class _NoPersonError(MimecurateError):

@@ -17,7 +17,12 @@ from filelock import FileLock, Timeout
 from mimecurate.baselines import check_torch
 from mimecurate.baselines.prediction_file import check_output, write_predictions
 from mimecurate.baselines.registry import find_card
-from mimecurate.baselines.run_clips import find_clips, score_clips, settle_batch_size
+from mimecurate.baselines.run_clips import (
+    find_clips,
+    people_settings,
+    score_clips,
+    settle_batch_size,
+)
 from mimecurate.baselines.run_journal import (
     JournalFile,
     JournalRows,
@@ -193,6 +198,7 @@ def _run(
     release = _release(options)
     device = find_device(options.device)
     check_output(options.out)
+    clips = find_clips(card, release, options)
     ready = ready_model(
         card,
         weights=options.weights,
@@ -201,10 +207,10 @@ def _run(
         seed=options.seed,
         device=device,
         workspace=options.workspace,
+        settings=people_settings(card, options.people),
         on_bytes=told.bytes,
     )
     check_output(options.out, ready.class_names)
-    clips = find_clips(card, release, options)
     settings = _settings(card, release, options, ready, device)
     folder = journal_folder(options.out)
     finished = _begin(options, settings, folder, ready, stack) if rank == 0 else 0

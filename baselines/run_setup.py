@@ -16,12 +16,13 @@ import torch
 from mimecurate import baselines
 from mimecurate.baselines.checkpoints import load_checkpoint
 from mimecurate.baselines.registry import find_named
+from mimecurate.baselines.train_state import read_trained
 from mimecurate.baselines.weights import file_sha256, find_weights, weights_folder
 from mimecurate.curation.class_list import normal_class_name
 from mimecurate.errors import MimecurateError, plain_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -94,6 +95,7 @@ def ready_model(
     seed: int,
     device: torch.device,
     workspace: Path,
+    settings: Mapping[str, Any],
     on_bytes: Callable[[int, int | None], None] | None = None,
 ) -> ReadyModel:
     """Build a model and give it its weights.
@@ -101,11 +103,13 @@ def ready_model(
     Args:
         card: of the model.
         weights: a file, the name of published weights, ``random``, or ``None``: the published.
-        labels: names of its classes, one per line; ``None``: those of the published weights.
+            A checkpoint of `mimecurate baseline train` knows its classes.
+        labels: names of its classes, one per line; ``None``: those of the weights.
         fallback_names: of the outputs of random weights, where nobody names them.
         seed: of random weights.
         device: where it goes.
         workspace: whose settings say where weights are kept.
+        settings: for the builder.
         on_bytes: told of a download.
 
     Raises:
@@ -115,19 +119,24 @@ def ready_model(
     if weights == RANDOM:
         names = names or tuple(fallback_names)
         torch.manual_seed(seed)
-        model = baselines.build(card.name, num_classes=len(names))
+        model = baselines.build(card.name, num_classes=len(names), **settings)
         entry: dict[str, Any] = {"source": RANDOM, "file": None, "sha256": None}
-    else:
-        if not names:
-            raise MimecurateError(
-                f"{card.name}: nobody names its {card.classes} classes; give --labels FILE, "
-                "one name per line in the order of the weights' outputs"
-            )
-        path = find_weights(card, weights, folder=weights_folder(workspace), on_bytes=on_bytes)
-        model = baselines.build(card.name, num_classes=len(names))
-        load_checkpoint(model, path)
-        entry = _weights_entry(card, path)
-    return ReadyModel(model.to(device).eval(), names, entry)
+        return ReadyModel(model.to(device).eval(), names, entry)
+    trained = read_trained(Path(weights)) if weights and Path(weights).is_file() else None
+    if trained is not None:
+        if trained.model != card.name:
+            raise MimecurateError(f"--weights {weights}: of {trained.model}, not of {card.name}")
+        names = trained.class_names if labels is None else names
+        settings = {**settings, **trained.model_settings}
+    if not names:
+        raise MimecurateError(
+            f"{card.name}: nobody names its {card.classes} classes; give --labels FILE, one name "
+            "per line in the order of the weights' outputs"
+        )
+    path = find_weights(card, weights, folder=weights_folder(workspace), on_bytes=on_bytes)
+    model = baselines.build(card.name, num_classes=len(names), **settings)
+    load_checkpoint(model, path)
+    return ReadyModel(model.to(device).eval(), names, _weights_entry(card, path))
 
 
 def _class_names(card: ModelCard, labels: Path | None) -> tuple[str, ...]:

@@ -35,10 +35,10 @@ NAMES = ("archery", "bowling", "clean and jerk", "tai chi", "other")
 class Tiny(nn.Module):
     """One convolution, and a mean over space and time."""
 
-    def __init__(self, num_classes: int = 5, wait_s: float = 0) -> None:
+    def __init__(self, num_classes: int = 5, channels: int = 3, wait_s: float = 0) -> None:
         """Make the model; each call takes at least ``wait_s``."""
         super().__init__()
-        self.conv = nn.Conv3d(3, 8, 3, stride=2)
+        self.conv = nn.Conv3d(channels, 8, 3, stride=2)
         self.fc = nn.Linear(8, num_classes)
         self.wait_s = wait_s
 

@@ -14,12 +14,20 @@ TYPE_CHECKING = False  # the program starts here: typing takes longer to import 
 if TYPE_CHECKING:
     from typing import Any
 
+    from mimecurate import baselines
     from mimecurate.curation.release_read import load_release
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.evaluation.frames import evaluate
     from mimecurate.evaluation.predictions import load_predictions
 
-__all__ = ["__version__", "evaluate", "load_predictions", "load_release", "open_workspace"]
+__all__ = [
+    "__version__",
+    "baselines",
+    "evaluate",
+    "load_predictions",
+    "load_release",
+    "open_workspace",
+]
 
 __version__ = "0.1.0"
 
@@ -32,8 +40,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mimecurate' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "baselines":
+        return import_module("mimecurate.baselines")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mimecurate' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

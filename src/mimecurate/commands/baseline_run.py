@@ -32,6 +32,16 @@ def _batch_size(
     raise click.BadParameter(f"{value!r}: auto, or a number from 1 to {_MAX_BATCH}")
 
 
+batch_size_option = click.option(
+    "--batch-size",
+    callback=_batch_size,
+    metavar="auto|N",
+    default="auto",
+    show_default=True,
+    help="Views at once.",
+)
+
+
 @click.command("run")
 @click.argument("model")
 @click.option("--release", required=True, metavar="R", help="NAME@VERSION, or an exported release.")
@@ -53,14 +63,7 @@ def _batch_size(
 @click.option("--device", metavar="cpu|cuda|cuda:N", help="[default: cuda where it is]")
 @click.option("--amp", type=click.Choice(["bf16"]), help="Compute in bfloat16 where it is safe.")
 @click.option("--compile", is_flag=True, help="Compile the model first (torch.compile).")
-@click.option(
-    "--batch-size",
-    callback=_batch_size,
-    metavar="auto|N",
-    default="auto",
-    show_default=True,
-    help="Views at once.",
-)
+@batch_size_option
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
