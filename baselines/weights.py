@@ -96,7 +96,7 @@ def fetch_weights(
     weights: Weights,
     folder: Path,
     *,
-    retries: int = 5,
+    retries: int = 3,
     backoff_s: float = 1.0,
     timeout_s: float = 20.0,
     on_bytes: Callable[[int, int | None], None] | None = None,

@@ -5,9 +5,10 @@ By hand::
     python tests/parity.py ../shared/parity
 
 Every case found below the folder gets a line: ``ok GROUP/CASE 0.03 of tolerance``, ``FAILED …``
-with the first stage that is off, or ``skipped … no such model``. The exit status is 1 if any failed
-or none was found. Nothing is taken from the names of cases: models are told by the keys of their
-state dict and made from the manifest's settings and shapes, weights by the rule "fill-v1".
+with the first stage that is off, or ``skipped … no such model``, of functions too. The exit status
+is 1 if any failed or none was found. Nothing is taken from the names of cases: models are told by
+the keys of their state dict and made from the manifest's settings and shapes, weights by the rule
+"fill-v1".
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def run_case(path: Path) -> str:
             (run for fits, run in (*FUNCTIONS, *POSE_FUNCTIONS) if fits(case.manifest)), None
         )
         if function is None:
-            return f"skipped {name} no such function"
+            return f"skipped {name} no such model"
         return f"ok {name} {function(case.manifest, case.arrays):.2g} of tolerance"
     except Off as error:
         return f"FAILED {name} {error}"
