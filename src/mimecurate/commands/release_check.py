@@ -38,8 +38,8 @@ def command(
     Digest, checksums, rows, counts and Croissant; everything that is wrong is listed.
 
     With --train-list its videos are looked for in training lists, by video and by interval, per
-    class; a list of video ids alone will do, each then counts as seen whole. So can those of
-    NAME@VERSION of the workspace.
+    class; R may then be NAME@VERSION of the workspace too. A list of video ids alone will do; each
+    counts as seen whole.
 
     \b
     Example:
