@@ -5,13 +5,14 @@ and Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5; the bo
 Wang et al., "Temporal Segment Networks", ECCV 2016 (their ``dense_flow``) and of Carreira and
 Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017 (their published I3D input). Those keep JPEG
 pictures. Here a file is Matroska with one FFV1 stream of grey pictures, the x plane above the y
-plane: lossless, smaller than JPEG of quality 95, every frame checked by a checksum, and any player
-shows it. What it was made from and how is in the file itself, so the two can't part.
+plane: lossless, no larger than JPEG of quality 95, sealed with a checksum, and any player shows it. What it was made from and how is in the file itself, so the two can't part.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import uuid
 from dataclasses import asdict, dataclass, fields
@@ -41,6 +42,8 @@ UNFINISHED = ".unfinished"
 _TAG = "MIMECURATE_FLOW"
 _MAX_MANIFEST = 1 << 16
 _MAX_BYTES = 8 << 30
+_SEAL = b"\xec\xa0"
+"""An EBML element of type Void and 32 bytes: players skip it."""
 _CODEC_OPTIONS = {"level": "3", "coder": "range_tab", "slices": "4", "slicecrc": "1"}
 
 
@@ -124,6 +127,7 @@ def write_flow(folder: Path, manifest: FlowManifest) -> Iterator[FlowWriter]:
             writer = FlowWriter(container, manifest)
             yield writer
             writer.finish()
+        _seal(unfinished)
         publish(unfinished, final)
     except (FFmpegError, OSError) as error:
         full = getattr(error, "errno", None) in (28, 122)
@@ -203,24 +207,33 @@ def read_flow_manifest(folder: Path, clip_id: str) -> FlowManifest:
         return _manifest_of(container, clip_id)
 
 
+def _seal(path: Path) -> None:
+    """End a file with the SHA-256 of all before it: libav conceals pictures that are damaged."""
+    with path.open("r+b") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0, 2)
+        file.write(_SEAL + digest)
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     try:
-        with path.open("rb") as file, av.open(file, format="matroska", options=_STRICT) as opened:
+        if path.stat().st_size > _MAX_BYTES:
+            raise _corrupt(path.stem, f"has over {_MAX_BYTES >> 30} GiB")
+        data = path.read_bytes()
+        inside = data[: -len(_SEAL) - 32]
+        if data[len(inside) :] != _SEAL + hashlib.sha256(inside).digest():
+            raise _corrupt(path.stem, "its bytes are not as they were written")
+        with av.open(io.BytesIO(inside), format="matroska") as opened:
             assert isinstance(opened, InputContainer)
             if len(opened.streams) != 1 or len(opened.streams.video) != 1:
                 raise _corrupt(path.stem, "does not hold one video")
-            opened.streams.video[0].codec_context.options = _STRICT
             opened.streams.video[0].thread_type = "SLICE"
             yield opened
     except FileNotFoundError as error:
         raise ClipError(Reason.UNAVAILABLE, f"{path}: there is no flow of this clip") from error
     except (FFmpegError, OSError, MemoryError, UnicodeDecodeError) as error:
         raise _corrupt(path.stem, plain_words(error)) from error
-
-
-_STRICT = {"err_detect": "crccheck+explode"}
-"""A picture whose checksum is wrong is an error, not a guess."""
 
 
 def _corrupt(clip_id: str, problem: str) -> ClipError:
