@@ -177,13 +177,20 @@ def _place_s3(connection: Connection, project_id: int, bucket: str, folder: str)
         "s3_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
     }
     try:
-        connection.post("/api/storages/s3", {k: v for k, v in body.items() if v})
+        try:
+            connection.post("/api/storages/s3", {k: v for k, v in body.items() if v})
+        except ServerError as error:
+            if error.status != 403 or not body.pop("s3_endpoint"):
+                raise
+            # a private address is taken from the server's own environment alone
+            connection.post("/api/storages/s3", {k: v for k, v in body.items() if v})
     except ServerError as error:
         if error.status not in {400, 403, 500}:
             raise
         raise MimecurateError(
             f"{error}; is the content of clips/ at {prefix}? Label Studio itself must be able to "
             "read it: give its process the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
+            "and AWS_ENDPOINT_URL_S3 where the store is in a private network, "
             f"or add the bucket by hand: {connection.url}/projects/{project_id}/settings/storage"
         ) from error
     cors = (
