@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
@@ -20,7 +18,7 @@ from mimecurate.annotation.status_tables import (
 )
 from mimecurate.annotation.status_tally import GOLD_FIELDS
 from mimecurate.errors import MimecurateError
-from mimecurate.evaluation.report_elements import Child, bdi, element, markup
+from mimecurate.evaluation.report_elements import Child, bdi, element, markup, policy_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,8 +56,8 @@ def status_page(rounds: Sequence[RoundStatus]) -> str:
         ("Pulled", "not all yet" if None in pulls else min(filter(None, pulls), default="-")),
     )
     return Template(_resource("annotation", "status.html")).substitute(
-        policy=f"default-src 'none'; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
-        "form-action 'none'",
+        policy=f"default-src 'none'; style-src {policy_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
         title=markup(heading),
         style=style,
         heading=markup(heading),
@@ -234,8 +232,3 @@ def _cell(words: str) -> Element:
 
 def _resource(folder: str, name: str) -> str:
     return resources.files(f"mimecurate.{folder}").joinpath(name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

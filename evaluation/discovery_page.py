@@ -5,15 +5,13 @@ The page has no script, fetches nothing, and escapes every name.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
 import mimecurate
 from mimecurate.errors import MimecurateError
-from mimecurate.evaluation.report_elements import bdi, element, markup
+from mimecurate.evaluation.report_elements import bdi, element, markup, policy_hash
 from mimecurate.evaluation.report_figures import Axis, bar, number_cell
 
 if TYPE_CHECKING:
@@ -84,12 +82,11 @@ def write_page(
 def economics_page(tables: Mapping[str, Sequence[Row]], ranked: Sequence[NextQuery]) -> str:
     """Lay out tables of economics and a ranking of queries as an HTML page."""
     style = "\n".join([*map(_resource, ("report.css", "report_parts.css")), _STYLE])
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sections = [_section("next", "What to ask next", _next_table(ranked))]
     sections += [_section(name, f"By {name}", _table(name, rows)) for name, rows in tables.items()]
     names = [("next", "Next"), *((name, name.capitalize()) for name in tables)]
     return _PAGE.substitute(
-        digest=f"'sha256-{digest}'",
+        digest=policy_hash(style),
         style=style,
         links=markup(*(element("li", element("a", w, href=f"#{n}")) for n, w in names)),
         sections=markup(*sections),

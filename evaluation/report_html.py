@@ -6,8 +6,6 @@ nothing else in but the clips' own files beside it. The same report always gives
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING
 import mimecurate
 from mimecurate.errors import MimecurateError
 from mimecurate.evaluation.report_data import embedded_json, page_data
-from mimecurate.evaluation.report_elements import element, markup
+from mimecurate.evaluation.report_elements import element, markup, policy_hash
 from mimecurate.evaluation.report_media import find_media, media_links
 from mimecurate.evaluation.report_sections import (
     comparisons,
@@ -111,19 +109,14 @@ def _resource(name: str) -> str:
 def _security_policy(style: str, script: str, *, plays: bool) -> str:
     rules = [
         "default-src 'none'",
-        f"style-src {_hash(style)}",
-        f"script-src {_hash(script)}",
+        f"style-src {policy_hash(style)}",
+        f"script-src {policy_hash(script)}",
         "img-src data:",
         *(["media-src 'self' file:"] if plays else []),
         "base-uri 'none'",
         "form-action 'none'",
     ]
     return "; ".join(rules)
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _section(name: str, words: str, content: Element | None, note: str) -> Element | None:
