@@ -9,10 +9,11 @@ import click
 
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import counted, print_json, progress, say
-from mimecurate.errors import ClipError, MimecurateError
+from mimecurate.errors import ClipError, MimecurateError, Reason
 
 if TYPE_CHECKING:
     from mimecurate.baselines.keypoint_rcnn import Detector
+    from mimecurate.baselines.people import People
     from mimecurate.baselines.people_writer import PeopleWriter
 
 _ENDINGS = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
@@ -33,6 +34,13 @@ _FAILURES_SHOWN = 5
     help="The people file, .parquet.",
 )
 @click.option("--weights", metavar="FILE|random", help="[default: torchvision's, COCO_V1]")
+@click.option(
+    "--mediapipe",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.task",
+    help="Use MediaPipe's Pose Landmarker instead, with this model.",
+)
+@click.option("--world", is_flag=True, help="MediaPipe's joints in 3D, in metres.")
 @click.option("--device", metavar="cpu|cuda|cuda:N", help="[default: cuda where it is]")
 @click.option(
     "--every",
@@ -94,7 +102,11 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     check_torch()
     from mimecurate.baselines.people_writer import PeopleWriter
 
-    detector, made_by = _detector(options)
+    if options["world"] and options["mediapipe"] is None:
+        raise click.UsageError("--world is for --mediapipe.")
+    if options["mediapipe"] is not None and (options["features"] or options["weights"]):
+        raise click.UsageError("--mediapipe has no --features and no --weights.")
+    detector, made_by = _detector(options) if options["mediapipe"] is None else _mediapipe(options)
     with PeopleWriter(options["out"], _header(made_by, options), batch_clips=8) as writer:
         failed = _detect(detector, writer, clips, options)
         skipped = len(writer.done & clips.keys()) - failed.pop("done")
@@ -104,12 +116,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _clips(options: dict[str, Any]) -> dict[str, Path | None]:
+    if options["reference"] is None and options["clips"] is None:
+        raise click.UsageError("Give --release R, or --clips DIR for all clips of a folder.")
     folder = options["clips"] or options["workspace"] / "clips"
     if not folder.is_dir():
         raise MimecurateError(f"{folder}: no such folder; say with --clips where the clips are")
     if options["reference"] is None:
-        if options["clips"] is None:
-            raise click.UsageError("Give --release R, or --clips DIR for all clips of a folder.")
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS)
         if not paths:
             raise MimecurateError(f"{folder} holds no media ({', '.join(sorted(_ENDINGS))})")
@@ -156,23 +168,34 @@ def _detector(options: dict[str, Any]) -> tuple[Detector, dict[str, Any]]:
     return detector, made_by
 
 
+def _mediapipe(options: dict[str, Any]) -> tuple[None, dict[str, Any]]:
+    from mimecurate.baselines.run_setup import versions
+    from mimecurate.baselines.weights import file_sha256
+
+    return None, {
+        "model": "mediapipe_pose_landmarker",
+        "weights": file_sha256(options["mediapipe"]),
+        "every": options["every"],
+        "versions": versions(),
+    }
+
+
 def _header(made_by: dict[str, Any], options: dict[str, Any]) -> Any:
-    from mimecurate.baselines.keypoint_rcnn import FEATURES, JOINTS, LAYOUT
     from mimecurate.baselines.people_table import Header
+
+    if options["mediapipe"] is not None:
+        return Header("mediapipe33", 33, 3 if options["world"] else 2, 0, made_by)
+    from mimecurate.baselines.keypoint_rcnn import FEATURES, JOINTS, LAYOUT
 
     return Header(LAYOUT, JOINTS, 2, FEATURES if options["features"] else 0, made_by)
 
 
 def _detect(
-    detector: Detector,
+    detector: Detector | None,
     writer: PeopleWriter,
     clips: dict[str, Path | None],
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    from mimecurate.baselines.decode import open_video
-    from mimecurate.baselines.keypoint_rcnn import detect_people
-    from mimecurate.errors import Reason
-
     failures: dict[str, str] = {}
     done = 0
     with progress("finding people", len(clips)) as bar:
@@ -183,15 +206,7 @@ def _detect(
             try:
                 if path is None:
                     raise ClipError(Reason.UNAVAILABLE, "there are no media of it")
-                with open_video(path, device=detector.device) as video:
-                    people = detect_people(
-                        detector,
-                        video,
-                        clip_id,
-                        every=options["every"],
-                        batch_size=options["batch_size"],
-                        features=options["features"],
-                    )
+                people = _people_of(detector, clip_id, path, options)
             except ClipError as error:
                 failures[clip_id] = error.reason
                 writer.fail(clip_id, error.reason, str(error))
@@ -201,6 +216,35 @@ def _detect(
             bar.advance(note=f"{len(failures)} failed" if failures else None)
     writer.flush()
     return {"failures": failures, "done": done}
+
+
+def _people_of(
+    detector: Detector | None, clip_id: str, path: Path, options: dict[str, Any]
+) -> People:
+    from mimecurate.baselines.decode import open_video
+
+    if detector is None:
+        from mimecurate.baselines.mediapipe_poses import find_poses
+
+        with open_video(path) as video:
+            return find_poses(
+                video,
+                clip_id,
+                options["mediapipe"],
+                dimensions=3 if options["world"] else 2,
+                every=options["every"],
+            )
+    from mimecurate.baselines.keypoint_rcnn import detect_people
+
+    with open_video(path, device=detector.device) as video:
+        return detect_people(
+            detector,
+            video,
+            clip_id,
+            every=options["every"],
+            batch_size=options["batch_size"],
+            features=options["features"],
+        )
 
 
 def _report(
