@@ -5,7 +5,8 @@ and Zisserman, "Two-Stream Convolutional Networks", NIPS 2014, section 5; the bo
 Wang et al., "Temporal Segment Networks", ECCV 2016 (their ``dense_flow``) and of Carreira and
 Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017 (their published I3D input). Those keep JPEG
 pictures. Here a file is Matroska with one FFV1 stream of grey pictures, the x plane above the y
-plane: lossless, no larger than JPEG of quality 95, sealed with a checksum, and any player shows it. What it was made from and how is in the file itself, so the two can't part.
+plane: lossless, about as large as JPEG of quality 95, sealed with a checksum, and any player shows
+it. What it was made from and how is in the file itself, so the two can't part.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import av
 import need_torch  # noqa: F401
 import numpy as np
 import pytest
@@ -88,8 +89,13 @@ def test_failures_of_other_clips_are_kept(tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "failed.json").read_text("utf-8"))) == {"a", "b"}
 
 
-def test_a_clip_of_one_frame_has_no_flow(sample: SampleMaker, tmp_path: Path) -> None:
-    path = sample(VideoSpec(seconds=0.1, fps=10, width=64, height=48)).path
+def test_a_clip_of_one_frame_has_no_flow(tmp_path: Path) -> None:
+    path = tmp_path / "one.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
     report = run_flow({"one": path}, tmp_path / "flow", SETTINGS)
     assert report.failed["one"]["reason"] == "unsupported"
     assert "one frame" in report.failed["one"]["message"]

@@ -108,7 +108,7 @@ def write_video(path: Path, manifest: Any, codec: str = "ffv1", pix_fmt: str = "
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file, av.open(file, "w", format="matroska") as container:
         container.metadata["MIMECURATE_FLOW"] = manifest
-        stream = container.add_stream(codec, rate=25)  # type: ignore[call-overload]
+        stream: Any = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 24, 32, pix_fmt
         for _ in range(2):
             container.mux(stream.encode(av.VideoFrame(24, 32, pix_fmt)))

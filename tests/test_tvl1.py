@@ -50,9 +50,11 @@ def moved(image: Tensor, flow: Tensor) -> Tensor:
     _, height, width = image.shape
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     at = torch.stack([(x - flow[0]) / (width - 1), (y - flow[1]) / (height - 1)], -1) * 2 - 1
-    return torch.nn.functional.grid_sample(
+    sampled: Tensor = torch.nn.functional.grid_sample(
         image[None], at[None].float(), "bicubic", "border", align_corners=True
-    )[0].clamp(0, 255)
+    )
+    shown: Tensor = sampled[0].clamp(0, 255)
+    return shown
 
 
 def inner_error(found: Tensor, flow: Tensor, margin: int = 8) -> Tensor:
@@ -156,7 +158,7 @@ def test_frames_of_other_shapes_are_refused(shape: tuple[int, ...], other: tuple
         ("median", 3),
     ],
 )
-def test_settings_that_no_flow_can_be_computed_with_are_refused(name: str, value: float) -> None:
+def test_settings_that_no_flow_can_be_computed_with_are_refused(name: str, value: Any) -> None:
     with pytest.raises(SettingError, match=name.rstrip("_")):
         TvL1(**{name: value})
 
@@ -172,7 +174,7 @@ def test_the_median_is_that_of_a_sort(height: int, width: int, levels: int, seed
     rng = np.random.default_rng(seed)
     planes = rng.integers(levels, size=(2, 1, height, width)).astype(np.float32)
     padded = np.pad(planes, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), axis=(2, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), axis=(2, 3))  # type: ignore[call-overload]
     expected = np.median(windows, axis=(-2, -1))
     assert np.array_equal(median5(torch.from_numpy(planes)).numpy(), expected)
 
