@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import threading
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import httpx
 
 from mimecurate.annotation.connection import Connection, connect
 from mimecurate.annotation.server import serve
+from mimecurate.annotation.server_accounts import form_token, sign_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,25 +73,15 @@ class LabelStudio:
 
     def _annotator(self, email: str) -> User:
         if email not in self._users:
-            self._users[email] = sign_up(self.url, self.sign_up_url, email)
+            self._users[email] = make_account(self.url, self.sign_up_url, email)
         return self._users[email]
 
 
-def sign_up(url: str, sign_up_url: str, email: str) -> User:
+def make_account(url: str, sign_up_url: str, email: str) -> User:
     """Make an account as somebody who got the link does."""
-    with httpx.Client(base_url=url, timeout=60) as client:
-        page = client.get(sign_up_url)
-        form = {
-            "csrfmiddlewaretoken": _form_token(page),
-            "email": email,
-            "password": PASSWORD,
-            "allow_newsletters": "false",
-        }
-        answer = client.post(sign_up_url, data=form)
-        assert answer.status_code == 302, answer.text
-        token = client.get("/api/current-user/token").json()["token"]
-        me = client.get("/api/current-user/whoami").json()
-    return User(email, PASSWORD, token, me["id"])
+    token = sign_up(sign_up_url, email, PASSWORD)
+    with connect(url, token) as connection:
+        return User(email, PASSWORD, token, connection.user_id)
 
 
 @contextlib.contextmanager
@@ -100,7 +90,7 @@ def log_in(url: str, user: User) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=60) as client:
         page = client.get("/user/login/")
         form = {
-            "csrfmiddlewaretoken": _form_token(page),
+            "csrfmiddlewaretoken": form_token(page),
             "email": user.username,
             "password": user.password,
         }
@@ -108,12 +98,6 @@ def log_in(url: str, user: User) -> Iterator[httpx.Client]:
         assert answer.status_code == 302, "not logged in"
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
         yield client
-
-
-def _form_token(page: httpx.Response) -> str:
-    match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-    assert match is not None, page.text[:500]
-    return match[1]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 from label_studio import FaultProxy
 
 from mimecurate.annotation.connection import Connection, LostAnswerError, ServerError, connect
+from mimecurate.annotation.server_accounts import sign_up
 from mimecurate.annotation.server_url import ServerUrlError
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def test_a_personal_token_is_exchanged_and_renewed(label_studio: LabelStudio) ->
             ("POST", "/api/token/refresh/"),
             ("GET", "/api/current-user/whoami"),
         ]
+
+
+def test_an_account_that_is_there_is_not_made_again(label_studio: LabelStudio) -> None:
+    [bob] = label_studio.annotators(1)
+    with pytest.raises(ServerError, match=r"annotator1@example\.org: no account was made"):
+        sign_up(label_studio.sign_up_url, bob.username, "another password 1")
 
 
 def test_pages_are_whole_and_none_is_empty(label_studio: LabelStudio, project: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import secrets
 import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ def annotate(workspace: Workspace, truth: Mapping[str, Film]) -> None:
     """
     from mimecurate.annotation.connection import connect
     from mimecurate.annotation.server import serve
+    from mimecurate.annotation.server_accounts import sign_up
     from mimecurate.annotation.server_process import find_program
     from mimecurate.commands.annotate_serve import starting
 
@@ -51,8 +53,11 @@ def annotate(workspace: Workspace, truth: Mapping[str, Film]) -> None:
         with starting() as on_wait:
             started = stack.enter_context(serve(workspace.root, 0, on_wait=on_wait))
         run_command(workspace, "annotate push --split test --overlap 2")
+        url = started.server.url
         careful, hasty = (
-            stack.enter_context(connect(started.server.url, _sign_up(started.sign_up_url, name)))
+            stack.enter_context(
+                connect(url, sign_up(started.sign_up_url, name, secrets.token_urlsafe()))
+            )
             for name in (CAREFUL, HASTY)
         )
         _answer_twice(workspace, careful, hasty, truth)
@@ -115,27 +120,6 @@ def _answer(connection: Connection, task_id: int, answers: Mapping[str, str], se
     result = [_choice(field, value) for field, value in answers.items()]
     body = {"result": result, "lead_time": seconds}
     connection.post(f"/api/tasks/{task_id}/annotations/", body)
-
-
-def _sign_up(sign_up_url: str, email: str) -> str:
-    """Make an account by the team's link, and return its token."""
-    import re
-    import secrets
-
-    import httpx
-
-    with httpx.Client(base_url=sign_up_url) as client:
-        page = client.get(sign_up_url).text
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        form = {
-            "csrfmiddlewaretoken": found[1] if found else "",
-            "email": email,
-            "password": secrets.token_urlsafe(),
-            "allow_newsletters": "false",
-        }
-        client.post(sign_up_url, data=form)
-        answer = client.get(httpx.URL(sign_up_url).join("/api/current-user/token"))
-        return str(answer.raise_for_status().json()["token"])
 
 
 def _drawn(film: Film) -> dict[str, str]:
