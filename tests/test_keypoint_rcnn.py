@@ -89,18 +89,23 @@ def test_published_weights_run_as_in_torchvisions_own_model(
     np.testing.assert_array_equal(found.joints, wanted["keypoints"][..., :2].numpy())
 
 
+def test_a_seed_gives_the_same_weights(detector: Detector) -> None:
+    again = small_detector(None).model.state_dict()
+    for name, value in detector.model.state_dict().items():
+        assert torch.equal(value, again[name]), name
+
+
 def test_finds_people_of_a_real_clip_the_same_each_time(detector: Detector, shared: Path) -> None:
     clip = shared / "clips" / "arm_wrestling.mp4"
     need("shared", clip.exists(), "no clips/arm_wrestling.mp4 in it")
-    again = small_detector(None)
     with open_video(clip) as video:
-        every = -(-video.frames // 3)
+        every = -(-video.frames // 2)
         people = detect_people(detector, video, "arm", every=every, batch_size=2, features=True)
-        twice = detect_people(again, video, "arm", every=every, batch_size=2, features=True)
+        twice = detect_people(detector, video, "arm", every=every, batch_size=2, features=True)
         assert people.frames == video.frames
     assert people_problems(people) == []
     same(people, twice)
-    assert sorted(set(people.frame.tolist())) == [0, every, 2 * every]
+    assert sorted(set(people.frame.tolist())) == [0, every]
     assert people.features is not None
     assert people.features.shape == (len(people.frame), 1024)
     assert people.boxes.max() <= max(people.width, people.height)

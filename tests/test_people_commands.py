@@ -11,12 +11,14 @@ from testbed import need
 
 from mimecurate.baselines.people_file import PeopleFile
 from mimecurate.baselines.people_writer import write_people
-from mimecurate.cli import cli
+from mimecurate.commands.root import cli
+from mimecurate.curation.samples import VideoSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
+    from testbed import SampleMaker
 
 
 def run(*arguments: object) -> Result:
@@ -57,10 +59,10 @@ def test_shows_tubes_as_a_table_and_a_picture(tmp_path: Path) -> None:
     assert run("show", path, "--check").exit_code == 0
 
 
-def test_detects_on_a_real_clip_and_goes_on(tmp_path: Path, shared: Path) -> None:
+def test_detects_in_clips_and_goes_on(tmp_path: Path, sample: SampleMaker) -> None:
     need("torch", find_spec("torch"), "pip install 'mimecurate[baselines]'")
     (tmp_path / "media").mkdir()
-    clip = (shared / "clips" / "arm_wrestling.mp4").resolve()
+    clip = sample(VideoSpec(seconds=0.5)).path
     (tmp_path / "media" / "arm.mp4").symlink_to(clip)
     (tmp_path / "media" / "bad.mp4").write_text("no video")
     out = tmp_path / "p.parquet"
