@@ -28,7 +28,7 @@ from mimecurate.baselines.train_start import (
     with_options,
 )
 from mimecurate.baselines.train_state import TrainedModel
-from mimecurate.console import csv_cell
+from mimecurate.curation.release_csv import neutral_cell
 from mimecurate.errors import ClipError, MimecurateError, Reason
 from mimecurate.evaluation.report_media import find_media
 
@@ -202,7 +202,7 @@ def write_left_out(path: Path, left_out: Mapping[str, str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip_id", "why"])
-    writer.writerows([clip_id, csv_cell(why)] for clip_id, why in sorted(left_out.items()))
+    writer.writerows([clip_id, neutral_cell(why)] for clip_id, why in sorted(left_out.items()))
     try:
         path.write_text(text.getvalue(), "utf-8")
     except OSError as error:

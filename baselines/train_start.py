@@ -34,7 +34,7 @@ JOINTS = TrainSettings(
 """ST-GCN as its authors configure it for Kinetics: 0.1, a tenth of it after 20, 30 and 40 of 50
 epochs, Nesterov momentum 0.9, weight decay 1e-4. Their batches are larger and on several GPUs."""
 
-FEATURES = TrainSettings(epochs=30, batch_size=64, lr=0.01, drops=(0.5, 0.8))
+FEATURES = TrainSettings(epochs=30, batch_size=64, lr=0.005, drops=(0.5, 0.8))
 """SIP-Net: the paper gives no numbers, these are chosen here."""
 
 FINE_TUNING = TrainSettings(epochs=15, batch_size=16, lr=0.001, weight_decay=1e-5, drops=(0.6, 0.9))

@@ -97,7 +97,7 @@ def _clip(
     rows.sort(key=lambda row: row[0])
     flat = np.stack([row[1] for row in rows]) + rng.normal(0, 1.5, (len(rows), len(NAMES), 2))
     solid = np.stack([row[2] for row in rows]) + rng.normal(0, 0.02, (len(rows), len(NAMES), 3))
-    seen = rng.random((len(rows), len(NAMES))) > 0.05
+    seen = rng.random((len(rows), len(NAMES))) > 0.03
     boxes = np.concatenate([flat.min(1) - 5, flat.max(1) + 5], axis=1)
     return People(
         clip_id,
@@ -212,7 +212,7 @@ def _head(body: Floats) -> None:
 def _filmed(body: Floats, rng: np.random.Generator, *, beside: int) -> Floats:
     """See a body with a camera: float64[frames, 17, 2] in pixels."""
     scale = HEIGHT / 2.6 * rng.uniform(0.8, 1.05) / (1 + 0.2 * body[..., 2:])
-    middle = (WIDTH * (0.3 + 0.5 * beside) + rng.uniform(-20, 20), HEIGHT * 0.48)
+    middle = (WIDTH * (0.3 + 0.5 * beside) + rng.uniform(-10, 10), HEIGHT * 0.48)
     return np.asarray(body[..., :2] * scale + middle)
 
 

@@ -54,11 +54,11 @@ def learn(
 
 
 def test_sipnet_learns_motions_from_features(tmp_path: Path) -> None:
-    train = skeletons(range(8), clips=3, features=48)
-    val = skeletons(range(100, 104), clips=3, features=48)
-    settings = TrainSettings(epochs=10, batch_size=16, lr=0.02, drops=(0.6, 0.9))
+    train = skeletons(range(12), clips=3, features=96)
+    val = skeletons(range(100, 104), clips=3, features=96)
+    settings = TrainSettings(epochs=6, batch_size=8, lr=0.005, drops=(0.6, 0.9))
 
-    ended = learn("sipnet", train, val, tmp_path, settings, features=48, frames=20)
+    ended = learn("sipnet", train, val, tmp_path, settings, features=96, frames=20)
 
     assert ended.state.history[-1]["val_top1"] > 95
     assert ended.state.left_out == {}
@@ -197,7 +197,7 @@ def test_dry_run_shows_the_plan(people_file: tuple[Path, Path], tmp_path: Path) 
 
     assert status == 0
     assert "jumping jacks" in stdout
-    assert "30 epochs of 1 step, batches of 64; lr 0.01 from epoch 1, 0.001 from epoch 16" in stderr
+    assert "30 epochs of 1 step, batches of 64; lr 0.005 from epoch 1, 0.0005 from" in stderr
     assert "5 classes; clips per class: 2 to 2, median 2" in stderr
     assert not (tmp_path / "out").exists()
 
