@@ -29,6 +29,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CHUNK_BYTES = 64 << 20
+_MAX_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ def video_views(
     needs no more memory than another.
 
     Raises:
-        ClipError: it can't be decoded.
+        ClipError: it can't be decoded, or is so long that its views don't fit into memory.
     """
     with open_video(path, decoder=decoder, device=device) as video:
         chosen = view_frames(protocol, video.frames, video.fps)
         places, views = np.unique(chosen, return_inverse=True)
+        _check_size(path.name, len(places), 3, protocol)
         step = max(1, _CHUNK_BYTES // (3 * video.width * video.height))
         parts = (
             video.read(places[first : first + step].tolist())
@@ -99,6 +101,15 @@ def flow_views(
     places, views = np.unique(chosen, return_inverse=True)
     parts = [flow[torch.from_numpy(places)]]
     return _cropped(parts, views.reshape(chosen.shape), protocol, device)
+
+
+def _check_size(name: str, frames: int, channels: int, protocol: Protocol) -> None:
+    """Refuse a video whose views alone would fill the memory."""
+    wanted = frames * protocol.crops * channels * protocol.crop[0] * protocol.crop[1]
+    if wanted > _MAX_BYTES:
+        raise ClipError(
+            Reason.UNSUPPORTED, f"{name}: views of {frames} frames; cut a shorter clip of it"
+        )
 
 
 def _cropped(

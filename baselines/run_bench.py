@@ -53,6 +53,7 @@ class Bench:
         decoding: from the files to frames, without a model.
         plain_loop: OpenCV, a clip at a time, float32, eager; ``None`` where it was not asked for.
         ratio: ``end_to_end`` to ``from_memory``, the median over rounds.
+        cpu_ratio: the same in this process's CPU time, which other programs disturb less.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Bench:
     decoding: float
     plain_loop: float | None
     ratio: float
+    cpu_ratio: float
 
 
 def bench(
@@ -120,6 +122,7 @@ def bench(
     way = _Ways(built, protocol, files, place, int(batch_size), amp, decoder, workers, clips)
     step = on_step or _nothing
     way.from_memory()  # the first pass compiles, allocates and warms up
+    cpu_times: dict[str, list[float]] = {"memory": [], "end": [], "decoding": [], "plain": []}
     times: dict[str, list[float]] = {"memory": [], "end": [], "decoding": [], "plain": []}
     for _ in range(rounds):
         for name, measure in (
@@ -128,10 +131,11 @@ def bench(
             ("decoding", way.decoding),
             ("plain", way.plain_loop if plain_loop else _nothing),
         ):
-            times[name].append(_seconds(measure, place))
+            wall_s, cpu_s = _seconds(measure, place)
+            times[name].append(wall_s)
+            cpu_times[name].append(cpu_s)
             step()
     rate = {name: clips / statistics.median(found) for name, found in times.items()}
-    pairs = zip(times["memory"], times["end"], strict=True)
     return Bench(
         model=model,
         device=device_name(place),
@@ -143,7 +147,8 @@ def bench(
         end_to_end=rate["end"],
         decoding=rate["decoding"],
         plain_loop=rate["plain"] if plain_loop else None,
-        ratio=statistics.median(memory / end for memory, end in pairs),
+        ratio=_median_ratio(times["memory"], times["end"]),
+        cpu_ratio=_median_ratio(cpu_times["memory"], cpu_times["end"]),
     )
 
 
@@ -239,12 +244,17 @@ def _check(found: object) -> None:
         raise found
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    began = time.perf_counter()
+def _median_ratio(first: list[float], second: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(first, second, strict=True))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Measure seconds of the clock, and of the CPU in all threads."""
+    began, cpu = time.perf_counter(), time.process_time()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return max(time.perf_counter() - began, 1e-9)
+    return max(time.perf_counter() - began, 1e-9), max(time.process_time() - cpu, 1e-9)
 
 
 def _nothing() -> None:

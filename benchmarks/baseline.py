@@ -63,7 +63,8 @@ def report(found: Bench, *, on_gpu: bool) -> bool:
         f"{found.decoder}, {found.device}\n"
         f"  from memory {found.from_memory:.2f} clips/s, end to end {found.end_to_end:.2f}, "
         f"decoding alone {found.decoding:.2f}, plain loop {found.plain_loop:.2f}\n"
-        f"  end to end / from memory {found.ratio:.3f} (asked: {least})\n"
+        f"  end to end / from memory {found.ratio:.3f} (asked: {least}), in CPU time "
+        f"{found.cpu_ratio:.3f}\n"
         f"  end to end / plain loop {faster:.2f} "
         + ("(asked: 5)" if on_gpu else "(5 is asked on a GPU: not measured)")
     )

@@ -95,14 +95,15 @@ def command(
 
     \b
     Example:
-      mimecurate baseline run r2plus1d_18 --release mimetics@1.0.0 --out rgb.parquet
-      mimecurate baseline run r3d_18 --release out/ --clips media/ --weights random --out try.csv
-      torchrun --nproc-per-node 4 -m mimecurate baseline run swin3d_b …
+      mimecurate baseline run r3d_18 --release mimetics@1.0.0 --out r3d.parquet
+      mimecurate baseline run r3d_18 --release R --weights random --out try.csv
+      torchrun --standalone --nproc-per-node 4 -m mimecurate baseline run r3d_18 …
 
     Exit status: 0 all scored, 1 could not be done, 2 wrong usage, 3 some clips failed.
     """
     from mimecurate import baselines
 
+    baselines.check_torch()
     if dry_run:
         _show_plan(model, options, as_json=as_json)
         return
@@ -195,7 +196,8 @@ def as_document(model: str, result: RunResult) -> dict[str, Any]:
 def show_result(result: RunResult) -> None:
     """Say in words how a run ended."""
     note = result.manifest.get("note")
-    say(f"wrote {counted(result.clips, 'clip')} to {result.out}" + (f": {note}" if note else ""))
+    has = f"{result.out} has" if result.clips == result.skipped else f"wrote {result.out}:"
+    say(f"{has} {counted(result.clips, 'clip')}" + (f"; {note}" if note else ""))
     for clip_id, words in list(result.failed.items())[:_MOST_SHOWN]:
         say(f"  {clip_id}: {words}")
     if len(result.failed) > _MOST_SHOWN:
