@@ -105,7 +105,8 @@ def settle_by_rule(
     """Decide by majority wherever there is one in every field.
 
     A decision is written only where the outcome differs from what holds; what a person decided
-    stays. Where later votes undo a majority, the rule's decision is taken back.
+    stays, and what became of a clip whose class was dropped or split. Where later votes undo a
+    majority, the rule's decision is taken back.
 
     Args:
         db: the workspace's database.
@@ -118,7 +119,7 @@ def settle_by_rule(
     counts: Counter[str] = Counter()
     with writing(db):
         for clip_id, votes, result, current in _findings(db, min_annotators, rounds, trim_iou):
-            if current is not None and current.is_by_a_person:
+            if current is not None and (current.is_by_a_person or current.is_by_the_list):
                 continue
             if isinstance(result, Undecided):
                 if current is not None and result.check == NO_MAJORITY:
@@ -154,6 +155,11 @@ def find_standing(
     disputes = []
     for clip_id, votes, result, current in _findings(db, min_annotators, rounds, trim_iou):
         if current is not None and current.is_by_a_person:
+            continue
+        if current is not None and current.is_by_the_list:
+            if current.outcome.verdict == "unsure":
+                disputes.append(Dispute(clip_id, sorted(votes, key=_annotator), current.why))
+                doubted += 1
             continue
         if isinstance(result, Undecided) and result.check == NO_MAJORITY:
             disputes.append(Dispute(clip_id, sorted(votes, key=_annotator), result.why))

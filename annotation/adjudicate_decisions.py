@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mimecurate.curation.class_changes import DROPPED_WHY, SPLIT_WHY
 from mimecurate.curation.release_rule import FLAGS, Outcome
 from mimecurate.errors import MimecurateError
 from mimecurate.schemas.database import now
@@ -34,6 +35,11 @@ class Decision:
     def is_by_a_person(self) -> bool:
         """Whether somebody looked: no rule overrules that."""
         return self.method != "rule"
+
+    @property
+    def is_by_the_list(self) -> bool:
+        """Whether the class that annotators said is none now: no majority brings it back."""
+        return self.method == "rule" and self.why.startswith((DROPPED_WHY, SPLIT_WHY))
 
 
 _COLUMNS = (

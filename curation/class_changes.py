@@ -36,6 +36,8 @@ _LABEL = "coalesce(current_decisions.label, clips.label)"
 _WHY = "classes: "
 DROPPED_WHY = f"{_WHY}drop "
 """What the reason of a decision begins with that no one made by looking: its class was dropped."""
+SPLIT_WHY = f"{_WHY}split "
+"""Likewise where its class was split."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from mimecurate.annotation.adjudicate_decisions import (
     retract_decision,
 )
 from mimecurate.commands.root import cli
-from mimecurate.curation.class_changes import apply_change, rename
+from mimecurate.curation.class_changes import apply_change, drop, rename, split
 from mimecurate.curation.release_rule import Outcome, Undecided, Vote, decide, votes_by_clip
 from mimecurate.curation.workspace import open_workspace
 from mimecurate.errors import MimecurateError
@@ -204,6 +204,29 @@ def test_classes_are_decided_on_by_the_names_they_have_now(space: Workspace) -> 
     assert current_decision(db, SPLIT.clip_id).outcome.label == "bow shooting"  # type: ignore[union-attr]
     votes = dict(votes_by_clip(db))
     assert decide(votes[SPLIT.clip_id], 2) == Outcome("yes", "bow shooting")
+
+
+def test_no_majority_brings_a_class_back_that_was_dropped_or_split(space: Workspace) -> None:
+    db = space.db
+    _settle(db)
+    apply_change(db, drop(db, "archery"), who="lead", reason="too few")
+    assert _settle(db) == Settled()
+    decision = current_decision(db, AGREED.clip_id)
+    assert decision is not None
+    assert decision.outcome.verdict == "no"
+    assert AGREED.clip_id not in _ids(find_standing(db, min_annotators=2))
+
+
+def test_a_clip_whose_class_was_split_is_left_to_people(space: Workspace) -> None:
+    db = space.db
+    _settle(db)
+    change = split(db, "archery", ["archery indoors", "field archery"], {})
+    apply_change(db, change, who="lead", reason="")
+    assert _settle(db) == Settled()
+    disputes = {d.clip_id: d for d in find_standing(db, min_annotators=2).disputes}
+    dispute = disputes[AGREED.clip_id]
+    assert "split 'archery'" in dispute.why
+    assert dispute.votes
 
 
 def test_an_answer_does_not_supersede_a_later_decision(space: Workspace) -> None:

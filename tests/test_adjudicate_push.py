@@ -87,7 +87,7 @@ def test_what_is_in_dispute_goes_out_with_all_answers_and_comes_back_decided(
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.lead.api_key)
     pulled = CliRunner().invoke(cli, ["annotate", "pull", "-w", str(space.root)])
     assert pulled.exit_code == 0, pulled.output
-    assert "1 answer in a round of adjudication became decisions" in pulled.stderr
+    assert "1 answer in a round of adjudication became a decision" in pulled.stderr
     decision = current_decision(space.db, clip_name(0))
     assert decision is not None
     assert decision.outcome == Outcome("yes", "bowling", "no")
