@@ -1,7 +1,7 @@
 """Convert joints from one layout to another, as far as both have them.
 
-Names are those of `mimecurate.baselines.skeleton_graphs`. ``openpose25`` (OpenPose's BODY_25) is
-known here for reading its files.
+Names are those of `mimecurate.baselines.skeleton_graphs`. ``openpose25`` (OpenPose's BODY_25) and
+``mediapipe33`` are known here for what estimators give.
 """
 
 from __future__ import annotations
@@ -11,18 +11,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimecurate.baselines.pose_inputs import joint_names
+from mimecurate.baselines.skeleton_graphs import find_layout
 from mimecurate.errors import SettingError
 
 if TYPE_CHECKING:
     from mimecurate.baselines.people import People
 
-_OPENPOSE25 = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
-    "middle_hip right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye "
-    "right_ear left_ear left_big_toe left_small_toe left_heel right_big_toe right_small_toe "
-    "right_heel"
-)
+_WITHOUT_GRAPH = {
+    "openpose25": (
+        "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+        "middle_hip right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye "
+        "left_eye right_ear left_ear left_big_toe left_small_toe left_heel right_big_toe "
+        "right_small_toe right_heel"
+    ),
+    "mediapipe33": (
+        "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
+        "left_ear right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow "
+        "right_elbow left_wrist right_wrist left_pinky right_pinky left_index right_index "
+        "left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle right_ankle "
+        "left_heel right_heel left_foot_index right_foot_index"
+    ),
+}
+"""Layouts that estimators give and no model reads."""
 
 _MEANS = {
     "neck": ("left_shoulder", "right_shoulder"),
@@ -40,7 +50,9 @@ def names_of(layout: str) -> tuple[str, ...]:
     Raises:
         SettingError: there is no such layout.
     """
-    return tuple(_OPENPOSE25.split()) if layout == "openpose25" else joint_names(layout)
+    if layout in _WITHOUT_GRAPH:
+        return tuple(_WITHOUT_GRAPH[layout].split())
+    return find_layout(layout).joints
 
 
 def convert_layout(people: People, layout: str) -> People:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimecurate.baselines.joint_layouts import convert_layout, names_of
 from mimecurate.baselines.people_checks import people_problems
 from mimecurate.baselines.pose_clips import at_rate
-from mimecurate.baselines.skeleton_graphs import find_layout
-from mimecurate.errors import ClipError, MimecurateError, Reason
+from mimecurate.errors import ClipError, MimecurateError, Reason, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from mimecurate.baselines.people import People, Tube
@@ -28,26 +26,6 @@ if TYPE_CHECKING:
 
 PEOPLE_READ = 5
 """People of one frame among whom the best are looked for (feeder_kinetics.py)."""
-
-_MEAN_OF = {"neck": ("left_shoulder", "right_shoulder"), "head": ("nose",)}
-"""Joints that other layouts lack, and what stands in for them."""
-
-_MEDIAPIPE = (
-    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
-    "left_ear right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow "
-    "right_elbow left_wrist right_wrist left_pinky right_pinky left_index right_index left_thumb "
-    "right_thumb left_hip right_hip left_knee right_knee left_ankle right_ankle left_heel "
-    "right_heel left_foot_index right_foot_index"
-)
-
-
-def joint_names(layout: str) -> tuple[str, ...]:
-    """Name the joints of a layout in order, also of those without a graph (``mediapipe33``).
-
-    Raises:
-        SettingError: there is no such layout.
-    """
-    return tuple(_MEDIAPIPE.split()) if layout == "mediapipe33" else find_layout(layout).joints
 
 
 def check_people(people: People) -> None:
@@ -205,36 +183,17 @@ def _with_layout(people: People, protocol: PoseProtocol) -> People:
         )
     if dimensions == 2 and not (people.width > 0 and people.height > 0):
         raise _corrupt(people, "the size of its frames is unknown")
-    names = joint_names(people.layout)
+    names = names_of(people.layout)
     if people.joints.shape[1] != len(names):
         raise _corrupt(
             people, f"{people.joints.shape[1]} joints; the layout {people.layout} has {len(names)}"
         )
     seen = people.joint_scores > 0
     people = replace(people, joints=np.where(seen[:, :, None], people.joints, np.float32(0)))
-    if people.layout == protocol.layout:
-        return people
-    sources = {joint: _sources(joint, names) for joint in joint_names(protocol.layout)}
-    lacking = [joint for joint, at in sources.items() if not at]
-    if lacking:
-        raise MimecurateError(
-            f"{people.clip_id}: joints are {people.layout}; the model reads {protocol.layout}, "
-            f"and there is no {lacking[0]}"
-        )
-    columns = [people.joints[:, at].mean(axis=1, dtype=np.float64) for at in sources.values()]
-    scores = [people.joint_scores[:, at].min(axis=1) for at in sources.values()]
-    return replace(
-        people,
-        layout=protocol.layout,
-        joints=np.stack(columns, axis=1).astype(np.float32),
-        joint_scores=np.stack(scores, axis=1),
-    )
-
-
-def _sources(joint: str, names: Sequence[str]) -> list[int]:
-    """Find which joints ``joint`` is the mean of; none if one of them isn't there."""
-    wanted = (joint,) if joint in names else _MEAN_OF.get(joint, (joint,))
-    return [names.index(name) for name in wanted] if set(wanted) <= set(names) else []
+    try:
+        return convert_layout(people, protocol.layout)
+    except SettingError as error:
+        raise MimecurateError(f"{people.clip_id}: {error}") from error
 
 
 def _check_features(people: People, width: int) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimecurate.baselines.joint_layouts import names_of
 from mimecurate.baselines.people import People
-from mimecurate.baselines.pose_inputs import joint_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def people(
     """
     rng = np.random.default_rng(seed)
     rows = sorted((frame, who) for who, (a, b) in enumerate(spans) for frame in range(a, b))
-    n, joints = len(rows), len(joint_names(layout))
+    n, joints = len(rows), len(names_of(layout))
     left = np.array([50.0 * who for _, who in rows], np.float32)
     made = {
         "clip_id": "abcdefghijk_000000_000010",

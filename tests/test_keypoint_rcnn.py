@@ -28,7 +28,7 @@ def small_detector(weights: Path | None, device: str = "cpu") -> Detector:
 
 def few_proposals(model: torch.nn.Module) -> None:
     """Random weights find people everywhere: a thousand proposals would only take time."""
-    model.rpn._pre_nms_top_n = model.rpn._post_nms_top_n = {"training": 60, "testing": 60}  # type: ignore[union-attr,assignment]
+    model.rpn._pre_nms_top_n = model.rpn._post_nms_top_n = {"training": 60, "testing": 60}  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from posing import people
 
-from mimecurate.baselines.pose_inputs import best_of_frames, joint_names, normalised, sequences
+from mimecurate.baselines.joint_layouts import names_of
+from mimecurate.baselines.pose_inputs import best_of_frames, normalised, sequences
 from mimecurate.baselines.protocol import PoseProtocol
 from mimecurate.errors import ClipError, MimecurateError, Reason, SettingError
 
@@ -117,7 +118,7 @@ def test_frames_are_picked_for_the_rate_of_training() -> None:
 def test_the_neck_is_between_the_shoulders() -> None:
     found = people((0, 2), layout="coco17")
     (sequence,) = sequences(found, OPENPOSE, 3)
-    coco, openpose = joint_names("coco17"), joint_names("openpose18")
+    coco, openpose = names_of("coco17"), names_of("openpose18")
     shoulders = [coco.index("left_shoulder"), coco.index("right_shoulder")]
     neck = sequence[:, :, openpose.index("neck"), 0]
     assert neck[0] == pytest.approx(found.joints[:, shoulders, 0].mean(axis=1) / 1000 - 0.5)
@@ -139,13 +140,13 @@ def test_other_layouts_give_the_thirteen_joints(layout: str) -> None:
     found = people((0, 2), layout=layout, dimensions=3)
     (sequence,) = sequences(found, LCRNET_3D, 3)
     assert sequence.shape == (3, 2, 13, 1)
-    knee = joint_names(layout).index("left_knee")
+    knee = names_of(layout).index("left_knee")
     assert sequence[:, 0, 3, 0] == pytest.approx(found.joints[0, knee])
 
 
 def test_what_a_layout_lacks_is_said() -> None:
     with pytest.raises(
-        MimecurateError, match="joints are lcrnet13; the model reads openpose18, and there is no"
+        MimecurateError, match="lcrnet13 can't be made openpose18: it has no"
     ):
         sequences(people((0, 1), layout="lcrnet13"), OPENPOSE, 3)
     with pytest.raises(SettingError, match="no such layout of joints: 'body25'"):

@@ -59,7 +59,8 @@ def moved(image: Tensor, flow: Tensor) -> Tensor:
 
 def inner_error(found: Tensor, flow: Tensor, margin: int = 8) -> Tensor:
     apart = torch.linalg.vector_norm(found[0] - flow, dim=0)
-    return apart[margin:-margin, margin:-margin].mean()
+    mean: Tensor = apart[margin:-margin, margin:-margin].mean()
+    return mean
 
 
 @pytest.mark.parametrize(("x", "y"), [(1.0, 0.0), (0.0, -2.0), (2.5, 1.5), (-0.5, 0.25)])
