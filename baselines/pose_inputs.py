@@ -193,7 +193,7 @@ def _with_layout(people: People, protocol: PoseProtocol) -> People:
     try:
         return convert_layout(people, protocol.layout)
     except SettingError as error:
-        raise MimecurateError(f"{people.clip_id}: {error}") from error
+        raise SettingError(f"{people.clip_id}: {error}") from error
 
 
 def _check_features(people: People, width: int) -> None:

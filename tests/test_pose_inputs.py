@@ -145,9 +145,7 @@ def test_other_layouts_give_the_thirteen_joints(layout: str) -> None:
 
 
 def test_what_a_layout_lacks_is_said() -> None:
-    with pytest.raises(
-        MimecurateError, match="lcrnet13 can't be made openpose18: it has no"
-    ):
+    with pytest.raises(MimecurateError, match="lcrnet13 can't be made openpose18: it has no"):
         sequences(people((0, 1), layout="lcrnet13"), OPENPOSE, 3)
     with pytest.raises(SettingError, match="no such layout of joints: 'body25'"):
         sequences(people((0, 1), layout="coco17"), replace(OPENPOSE, layout="body25"), 3)
