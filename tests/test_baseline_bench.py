@@ -97,7 +97,10 @@ def test_scores_that_are_no_numbers_are_an_error_of_the_clip() -> None:
             return torch.full((len(views), 5), torch.nan)
 
     frames = torch.zeros((3, 8, 3, 24, 24), dtype=torch.uint8)
-    clips = [("a", ClipViews(frames, torch.arange(8)[None])), ("b", ClipError(Reason.OTHER, "x"))]
+    clips: list[tuple[str, ClipViews | ClipError]] = [
+        ("a", ClipViews(frames, torch.arange(8)[None])),
+        ("b", ClipError(Reason.OTHER, "x")),
+    ]
     found = score_views(clips, Broken(), PROTOCOL, device=CPU, batch_size=2)
     results = dict(one for part in found for one in part)
     assert "not finite" in str(results["a"])

@@ -221,7 +221,7 @@ def _duration(seconds: float) -> str:
     """Write a rough duration.
 
     >>> _duration(42), _duration(3700), _duration(90_000)
-    ('42 s', '1 h 1 min', '25 h 0 min')
+    ('42 s', '1 h 2 min', '25 h 0 min')
     """
     if seconds < 100:
         return f"{seconds:.0f} s"
