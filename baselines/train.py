@@ -8,6 +8,7 @@ cross-entropy, averaged over the clips of a step.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +36,7 @@ from mimecurate.baselines.train_validate import Measured, measure
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import NoReturn, Self
 
@@ -243,25 +245,38 @@ def _train_epoch(
     left = [batch[ranks.rank :: ranks.size] for batch in plan[state.step :]]
     run.epoch_s, run.clips = time.monotonic(), 0
     recent: list[float] = []
-    for batch in batches_of(train, left, settings.seed, state.epoch, workers, run.device):
-        total, stopping, loss, correct = _step(run, batch, stop)
-        state.step += 1
-        state.steps += 1
-        state.loss_sum += loss
-        state.correct += correct
-        state.seen += total
-        state.left_out.update(batch.failed)
-        run.clips += total
-        check_loss(loss, state, settings)
-        recent = [*recent[1 - SCALAR_STEPS :], loss / max(total, 1)]
-        _show_step(run, lr, recent)
-        if stopping:
+    batches = batches_of(train, left, settings.seed, state.epoch, workers, run.device)
+    with closing(batches):  # whatever happens, the processes that read clips end
+        while (batch := _next(run, batches, stop)) is not None:
+            total, stopping, loss, correct = _step(run, train, batch, stop)
+            state.step += 1
+            state.steps += 1
+            state.loss_sum += loss
+            state.correct += correct
+            state.seen += total
+            state.left_out.update(batch.failed)
+            run.clips += total
+            check_loss(loss, state, settings)
+            recent = [*recent[1 - SCALAR_STEPS :], loss / max(total, 1)]
+            _show_step(run, lr, recent)
+            if stopping:
+                _stop(run, stop)
+            if ranks.agree(time.monotonic() - run.saved_s >= save_every_s):
+                run.save(LAST)
+
+
+def _next(run: _Run, batches: Iterator[Batch], stop: StopSignals) -> Batch | None:
+    try:
+        return next(batches, None)
+    except RuntimeError:  # SIGTERM to all processes ends those that read clips, too
+        if stop.asked and run.ranks.size == 1:
             _stop(run, stop)
-        if ranks.agree(time.monotonic() - run.saved_s >= save_every_s):
-            run.save(LAST)
+        raise
 
 
-def _step(run: _Run, batch: Batch, stop: StopSignals) -> tuple[int, bool, float, int]:
+def _step(
+    run: _Run, train: TrainClips, batch: Batch, stop: StopSignals
+) -> tuple[int, bool, float, int]:
     """Take one step.
 
     Returns:
@@ -272,12 +287,14 @@ def _step(run: _Run, batch: Batch, stop: StopSignals) -> tuple[int, bool, float,
     if batch.fatal:
         raise MimecurateError(batch.fatal)
     fewest, total, stopping = ranks.counts(len(batch.labels), stop.asked)
-    if fewest == 0:  # no gradient can be had of nothing; one process's is all processes'
+    if (
+        fewest == 0 or batch.samples is None
+    ):  # no gradient can be had of nothing; one process's is all processes'
         return 0, stopping, 0.0, 0
     _seed_dropout(run.settings.seed, run.state.steps, ranks.rank)
     labels = batch.labels.to(run.device, non_blocking=True)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.settings.amp == "bf16"):
-        logits = run.net(batch.inputs(run.device))
+        logits = run.net(train.to_inputs(batch.samples.to(run.device, non_blocking=True)))
     summed = F.cross_entropy(logits.float(), labels, reduction="sum")
     run.optimizer.zero_grad(set_to_none=True)
     (summed * (ranks.size / total)).backward()  # type: ignore[no-untyped-call]

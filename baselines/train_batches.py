@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mimecurate.baselines.train_ranks import ignore_stop_signals
+from mimecurate.baselines.train_ranks import ignore_ctrl_c
 from mimecurate.errors import ClipError, MimecurateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,19 +61,12 @@ class Batch:
         labels: int64[N].
         failed: clip ids that could not be read, and why.
         fatal: why no clip can be read, if so; empty otherwise.
-        to_inputs: see `TrainClips.to_inputs`.
     """
 
     samples: Tensor | None
     labels: Tensor
     failed: dict[str, str]
     fatal: str
-    to_inputs: Callable[[Tensor], Tensor]
-
-    def inputs(self, device: torch.device) -> Tensor:
-        """Bring the samples to a device, as the model wants them."""
-        assert self.samples is not None
-        return self.to_inputs(self.samples.to(device, non_blocking=True))
 
 
 def epoch_batches(clips: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -96,7 +88,7 @@ def batches_of(
     epoch: int,
     workers: int,
     device: torch.device,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Read batches of clips, in order.
 
     Args:
@@ -110,7 +102,7 @@ def batches_of(
     yield from DataLoader(
         _Draws(clips, seed),
         batch_sampler=[[(epoch, int(index)) for index in batch] for batch in batches],
-        collate_fn=partial(_collate, to_inputs=clips.to_inputs),
+        collate_fn=_collate,
         num_workers=workers,
         worker_init_fn=begin_worker,
         pin_memory=device.type == "cuda",
@@ -142,7 +134,7 @@ class _Read:
     fatal: str = ""
 
 
-def _collate(read: list[_Read], to_inputs: Callable[[Tensor], Tensor]) -> Batch:
+def _collate(read: list[_Read]) -> Batch:
     samples = [each.sample for each in read if each.sample is not None]
     labels = [each.label for each in read if each.sample is not None]
     return Batch(
@@ -150,11 +142,10 @@ def _collate(read: list[_Read], to_inputs: Callable[[Tensor], Tensor]) -> Batch:
         torch.tensor(labels, dtype=torch.int64),
         {each.clip_id: each.why for each in read if each.why},
         next((each.fatal for each in read if each.fatal), ""),
-        to_inputs,
     )
 
 
 def begin_worker(worker: int) -> None:
     """Begin a process that reads clips: one thread, and no ear for Ctrl-C."""
-    ignore_stop_signals()
+    ignore_ctrl_c()
     torch.set_num_threads(1)

@@ -139,7 +139,7 @@ class StopSignals:
             signal.signal(number, handler)
 
 
-def ignore_stop_signals() -> None:
-    """Let worker processes live until the main one has stopped."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def ignore_ctrl_c() -> None:
+    """Let a process that reads clips live until the main one has stopped; SIGTERM ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

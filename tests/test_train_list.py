@@ -65,9 +65,16 @@ def test_colon_in_a_file_name(tmp_path: Path) -> None:
 def test_mimetics_release(shared: Path, tmp_path: Path) -> None:
     from mimecurate.curation.release_import import import_release
     from mimecurate.curation.workspace import open_workspace
+    from mimecurate.schemas.versions import Version
 
     with open_workspace(tmp_path) as space:
-        import_release(space, shared / "mimetics-v1.0", format="mimetics")
+        import_release(
+            space,
+            shared / "mimetics-v1.0",
+            format="mimetics",
+            name="mimetics",
+            version=Version(1, 0, 0),
+        )
 
     found = read_clip_list("mimetics@1.0.0", tmp_path)
 
