@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import click
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 5.0
 _ID_COLUMNS = {"clip_id", "video_id"}
-_KEPT_WHOLE = {"clip_id", "first", "second", "setting", "class", "language", "yield [90 %]"}
-"""Columns whose cells are copied: never broken over lines."""
+_KEPT_WHOLE = {"clip_id", "first", "second", "setting", "class", "language"}
+"""Columns whose cells are copied: the last to be broken over lines."""
+_LEAST_TEXT = 16
+"""Characters in a line of a text that is broken over lines, where it has words so long."""
+_GAP = 2
+"""Blanks between columns."""
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
 
 
@@ -73,27 +77,61 @@ def counted(count: int, thing: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on stdout, as wide as the terminal; numbers to the right."""
+    """Print a table on stdout, as wide as the terminal; numbers to the right.
+
+    Texts are folded where that is too narrow; figures never are, nor cut.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     kept = [[_cell(value) for value in row] for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        numeric = bool(kept) and all(_is_number(row[index]) for row in kept)
-        table.add_column(
-            column,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=numeric or column in _KEPT_WHOLE,
-        )
-    for row in kept:
-        table.add_row(*(Text(cell) for cell in row))
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(console.width, 200)
+    widths = _widths(columns, kept, console.width)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        numeric = bool(kept) and all(_is_number(row[index]) for row in kept)
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", min_width=width, max_width=width)
+    for row in kept:
+        table.add_row(*(Text(cell) for cell in row))
+    console.width = max(console.width, sum(widths) + _GAP * len(widths))
     console.print(table)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: int) -> list[int]:
+    """Choose the columns' widths in characters; more than ``available`` where it can't be helped.
+
+    First heads are folded between words, then the widest texts, and texts that people copy last.
+    """
+    from rich.cells import cell_len
+
+    cells = [[row[index] for row in rows] for index in range(len(columns))]
+    content = [max(map(cell_len, column), default=0) for column in cells]
+    words = [max(map(cell_len, head.split()), default=0) for head in columns]
+    least = [max(pair) for pair in zip(content, words, strict=True)]
+    widths = [max(cell_len(head), most) for head, most in zip(columns, content, strict=True)]
+
+    def excess() -> int:
+        return sum(widths) + _GAP * (len(widths) - 1) - available
+
+    for index in sorted(range(len(widths)), key=lambda i: least[i] - widths[i]):
+        widths[index] = max(least[index], widths[index] - max(0, excess()))
+    texts = [i for i, column in enumerate(cells) if not all(map(_is_figure, column))]
+    for last in (False, True):
+        folding = [i for i in texts if (columns[i] in _KEPT_WHOLE) == last]
+        floor = {i: max(words[i], min(_longest_word(cells[i]), _LEAST_TEXT)) for i in folding}
+        while excess() > 0 and (wide := [i for i in folding if widths[i] > floor[i]]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -263,3 +301,12 @@ def _cell(value: object) -> str:
 
 def _is_number(cell: str) -> bool:
     return cell == "" or cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def _is_figure(cell: str) -> bool:
+    """Whether it is made of numbers, as ``25 [0, 77]``.
+
+    >>> _is_figure("25 [0, 77]"), _is_figure("1,200"), _is_figure("3 clips")
+    (True, True, False)
+    """
+    return all(character in "0123456789.,+-%/:[]() " for character in cell)
