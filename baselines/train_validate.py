@@ -114,7 +114,7 @@ def place_of(scores: NDArray[np.float32], label: int) -> tuple[int, float]:
     """Give how many classes score at least as high as the true one, and the loss.
 
     >>> place_of(np.array([0.25, 0.5, 0.25], np.float32), 0)[0]
-    1
+    2
     """
     own = float(scores[label])
     if not math.isfinite(own):
