@@ -112,6 +112,32 @@ def diff_classes(before: Iterable[ClassEntry], after: Iterable[ClassEntry]) -> M
     )
 
 
+def names_of_dropped(db: Database) -> dict[str, frozenset[str]]:
+    """Return, of each class that was dropped and not added again, the names that meant it.
+
+    Those are its own, its aliases, and the names of classes that it was a part of.
+    """
+    dropped: dict[str, frozenset[str]] = {}
+    if not db.execute("SELECT 1 FROM class_maps WHERE change LIKE 'drop %' LIMIT 1").fetchone():
+        return dropped
+    before: list[ClassEntry] = []
+    for change, text in db.execute("SELECT change, map FROM class_maps ORDER BY version"):
+        entries = from_document(json.loads(text))
+        names = {entry.name for entry in entries}
+        if str(change).startswith("drop "):
+            dropped |= {
+                e.name: frozenset({e.name, *e.aliases, *e.split_from})
+                for e in before
+                if e.name not in names
+            }
+        for name in names & dropped.keys():
+            del dropped[name]
+        before = entries
+    for (name,) in db.execute("SELECT name FROM classes"):
+        dropped.pop(name, None)
+    return dropped
+
+
 def list_changes(db: Database) -> list[tuple[object, ...]]:
     """List every change, oldest first, with the releases that were made with the list it left."""
     return db.execute(

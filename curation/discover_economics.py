@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mimecurate.curation.class_changes import DROPPED_WHY
+from mimecurate.curation.class_maps import names_of_dropped
 from mimecurate.curation.classes import class_of_alias, classes_called
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ def _judged(
         {"dropped": f"{DROPPED_WHY}%"},
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    called = classes_called(db)
+    called = _called(db)
     labels = {label for row in rows for label in row[4:]}
     meant: dict[str | None, frozenset[str]] = {
         label: called.get(label, frozenset({label})) for label in labels - {None}
@@ -329,6 +330,17 @@ def _judged(
         Judged(query_of[s], candidate, s, rank, verdict, meant[label], meant[wanted], source_of[s])
         for candidate, s, rank, verdict, label, wanted in rows
     )
+
+
+def _called(db: Database) -> dict[str, frozenset[str]]:
+    """Return what each name means, as `classes_called`; a class that was dropped keeps its own."""
+    called = classes_called(db)
+    dropped = names_of_dropped(db)
+    classes = {name for (name,) in db.execute("SELECT name FROM classes")}
+    for label, names in dropped.items():
+        for name in names - classes:
+            called[name] = called.get(name, frozenset()) | {label}
+    return called | {label: frozenset({label}) for label in dropped}
 
 
 def _keys(facts: QueryFacts, by: By) -> Iterable[str]:

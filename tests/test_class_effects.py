@@ -11,7 +11,7 @@ from discovering import judge, want
 from release_lists import CLASSES, clip, decide, know_classes
 
 from mimecurate.commands.root import cli
-from mimecurate.curation.class_changes import apply_change, combine, drop, split
+from mimecurate.curation.class_changes import apply_change, combine, drop, load, rename, split
 from mimecurate.curation.class_maps import map_version, version_of_release
 from mimecurate.curation.classes import ClassEntry, find_class, load_classes, save_classes
 from mimecurate.curation.discover_candidates import list_candidates
@@ -87,6 +87,40 @@ def test_a_class_that_is_combined_and_then_dropped_keeps_it_too(space: Workspace
     assert verified(space) == {"acting": (1, 0)}
     change(space, drop(space.db, "acting"))
     assert verified(space) == {"acting": (1, 0)}
+
+
+def test_a_part_that_is_dropped_keeps_its_yield_and_the_other_part_its_own(
+    space: Workspace,
+) -> None:
+    yes = judge(space.db, "vid-0000000", "yes", "drinking")
+    judge(space.db, "vid-0000001", "no", "drinking")
+    judge(space.db, "vid-0000002", "no", "sipping")
+    change(space, split(space.db, "drinking", PARTS, {yes: PARTS[0]}))
+    before = verified(space)
+    assert [before[part] for part in PARTS] == [(1, 2), (0, 2)]
+    for part in PARTS:
+        change(space, drop(space.db, part))
+        assert verified(space) == before
+        assert verified(space, "template")["miming"] == (1, 2)
+
+
+def test_a_class_that_was_renamed_or_kept_its_name_in_a_split_is_dropped_with_it(
+    space: Workspace,
+) -> None:
+    judge(space.db, "vid-0000000", "no", "drinking")
+    change(space, split(space.db, "drinking", ["drinking", "drinking tea"], {}))
+    add(space, "vid-0000001", "archery")
+    where = ["--class", "archery", "--why", "a real bow", "-w", str(space.root)]
+    assert CliRunner().invoke(cli, ["discover", "reject", "vid-0000001", *where]).exit_code == 0
+    change(space, rename(space.db, "archery", "shooting a bow"))
+    before = verified(space)
+    assert before == {"drinking": (0, 1), "drinking tea": (0, 0), "shooting a bow": (0, 1)}
+    for name in ("drinking", "shooting a bow"):
+        change(space, drop(space.db, name))
+        assert verified(space) == before
+    change(space, load(space.db, [ClassEntry("shooting a bow")]))
+    change(space, rename(space.db, "shooting a bow", "archery"))
+    assert verified(space)["archery"] == (0, 1), "it is collected again"
 
 
 def test_a_split_makes_no_verdict_into_a_no(space: Workspace) -> None:
