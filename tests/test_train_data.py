@@ -175,6 +175,7 @@ class Narrow(torch.nn.Sequential):
         )
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("build", "lr", "epochs"),
     [

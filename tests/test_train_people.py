@@ -239,6 +239,7 @@ def test_what_is_missing_is_said(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["stgcn_2d", "stgcn_3d"])
 def test_stgcn_learns_motions(tmp_path: Path, name: str) -> None:
     dimensions = 2 if name == "stgcn_2d" else 3
