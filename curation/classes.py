@@ -26,6 +26,7 @@ PROPERTIES = ("definition", "object_size", "scene", "superclass")
 OTHER_NAMES = ("aliases", *VOCABULARIES, "split_from")
 COLUMNS = ("name", *PROPERTIES, *OTHER_NAMES)
 SUPERCLASSES_FILE = "superclasses_kinetics400.json"
+SEE_CLASSES = "see `mimecurate classes list`"
 _STORED_AS = {"aliases": "alias"}
 _SCENE = {"": None, "yes": True, "no": False}
 
@@ -199,9 +200,18 @@ def find_class(db: Database, label: str) -> str:
     if parts := classes_called(db).get(wanted):
         listed = ", ".join(map(repr, sorted(parts)))
         raise MimecurateError(f"class {wanted[:60]!r} was split: name one of {listed}")
-    near = get_close_matches(wanted, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; see `mimecurate classes list`"
-    raise MimecurateError(f"no class {wanted[:60]!r}{hint}")
+    raise MimecurateError(no_class(wanted, names))
+
+
+def no_class(name: str, known: Iterable[str]) -> str:
+    """Say that there is no such class, and which come close.
+
+    >>> no_class("archrey", ["archery", "bowling"])
+    "no class 'archrey'; did you mean 'archery'?"
+    """
+    near = get_close_matches(name, list(known), n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else SEE_CLASSES
+    return f"no class {name[:60]!r}; {hint}"
 
 
 def unknown_classes(db: Database, labels: Iterable[str]) -> list[str]:

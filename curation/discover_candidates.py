@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -214,7 +215,7 @@ def add_candidate(
                 end_ms,
                 clean_note(note),
                 found_by,
-                now(),
+                _now_exactly(),
             ],
         )
     return Added(link.video_id, was_known, _state(db, link.video_id, label))
@@ -234,9 +235,14 @@ def reject_candidates(
             db.execute(
                 "INSERT INTO rejections (candidate_id, label, why, rejected_by, at) "
                 "VALUES (?, ?, ?, ?, ?)",
-                [candidate_id, label, clean_note(why), rejected_by, now()],
+                [candidate_id, label, clean_note(why), rejected_by, _now_exactly()],
             )
     return len(ids)
+
+
+def _now_exactly() -> str:
+    """Return the time to the microsecond: of a find and a rejection, the later one counts."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def time_in_link(url: str) -> int | None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mimecurate.curation.discover_candidates import State
 
 MANUAL_CLIP_MS = 10_000
+_SAME_CLASS = """(r.label = m.label OR EXISTS (SELECT 1 FROM class_called
+    WHERE (other, name) IN ((r.label, m.label), (m.label, r.label))))"""
+_REJECTED_LATER = f"""SELECT 1 FROM rejections AS r
+    WHERE r.candidate_id = m.candidate_id AND r.at > m.at AND {_SAME_CLASS}"""
 Entry = tuple[str, str, str, str, str]
 """``url,start,end,label,video_id``."""
 
@@ -43,7 +47,7 @@ def closed_moments(db: Database, *, label: str | None) -> list[Moment]:
     called = classes_called(db)
     rows = db.execute(
         f"""WITH {VERDICTS}, m AS (SELECT candidate_id, label, start_ms,
-                coalesce(end_ms, start_ms + :length) AS end_ms, min(at) AS at FROM manual_finds
+                coalesce(end_ms, start_ms + :length) AS end_ms, max(at) AS at FROM manual_finds
             WHERE start_ms IS NOT NULL AND (:label IS NULL OR label IS NULL OR label IN ({CALLED}))
             GROUP BY 1, 2, 3, 4)
         SELECT c.url, m.start_ms, m.end_ms, m.label, c.video_id, {STATE} AS state
@@ -53,9 +57,7 @@ def closed_moments(db: Database, *, label: str | None) -> list[Moment]:
             SELECT 1 FROM clips WHERE clips.video_id = c.video_id
                 AND clips.start_ms = m.start_ms AND clips.end_ms = m.end_ms)
         AND NOT EXISTS (SELECT 1 FROM rejections AS r WHERE r.candidate_id = c.candidate_id
-            AND r.at > m.at AND (r.label IS NULL OR m.label IS NULL OR r.label = m.label
-                OR EXISTS (SELECT 1 FROM class_called
-                    WHERE (other, name) IN ((r.label, m.label), (m.label, r.label)))))
+            AND r.at > m.at AND (r.label IS NULL OR m.label IS NULL OR {_SAME_CLASS}))
         ORDER BY c.video_id, m.start_ms""",
         {"label": label, "length": MANUAL_CLIP_MS},
     )
@@ -79,22 +81,46 @@ def fetch_list(
         return not classes or name in classes
 
     for row in list_candidates(db, label=label, states=states, limit=limit):
-        labels = [name for name in str(row["labels"] or "").split("; ") if is_wanted(name)]
-        wanted = label or (labels[0] if len(labels) == 1 else "")
         if row["url"] is None:
             continue
         url, video_id = str(row["url"]), str(row["video_id"])
+        said = set(filter(None, str(row["labels"] or "").split("; ")))
+        left = said if row["state"] == "rejected" else said - _rejected(db, video_id, called)
+        labels = sorted(filter(is_wanted, left))
+        wanted = label or (labels[0] if len(labels) == 1 else "")
         spans = db.execute(
             "SELECT DISTINCT start_ms, coalesce(end_ms, start_ms + :length), label "
-            "FROM manual_finds JOIN candidates USING (candidate_id) "
+            "FROM manual_finds AS m JOIN candidates USING (candidate_id) "
             "WHERE video_id = :video_id AND start_ms IS NOT NULL "
-            f"AND (:label IS NULL OR label IS NULL OR label IN ({CALLED}))",
-            {"length": MANUAL_CLIP_MS, "video_id": video_id, "label": label},
+            f"AND (:label IS NULL OR label IS NULL OR label IN ({CALLED})) "
+            f"AND (:rejected OR NOT EXISTS ({_REJECTED_LATER}))",
+            {
+                "length": MANUAL_CLIP_MS,
+                "video_id": video_id,
+                "label": label,
+                "rejected": row["state"] == "rejected",
+            },
         ).fetchall()
-        for start, end, said in spans:
-            yield _entry(url, start, end, _name(said, wanted, called), video_id)
-        if not spans:
+        for start, end, name in spans:
+            yield _entry(url, start, end, _name(name, wanted, called), video_id)
+        if not spans and (left or not said):
             yield url, "", "", wanted, video_id
+
+
+def _rejected(db: Database, video_id: str, called: Mapping[str, frozenset[str]]) -> set[str]:
+    """Return the classes that a video was rejected for, and not found again since."""
+    rejected = db.execute(
+        "SELECT DISTINCT label FROM rejections JOIN candidates USING (candidate_id) "
+        "WHERE video_id = ? AND label IS NOT NULL",
+        [video_id],
+    ).fetchall()
+    found = rejected and db.execute(
+        "SELECT DISTINCT label FROM manual_finds AS m JOIN candidates USING (candidate_id) "
+        f"WHERE video_id = ? AND label IS NOT NULL AND NOT EXISTS ({_REJECTED_LATER})",
+        [video_id],
+    )
+    names = [{n for (one,) in rows for n in called.get(one, {one})} for rows in (rejected, found)]
+    return names[0] - names[1]
 
 
 def _entry(url: str, start_ms: int, end_ms: int, label: str, video_id: str) -> Entry:

@@ -429,3 +429,59 @@ def test_a_tombstone_that_came_with_a_bundle_keeps_its_video_away(space: Workspa
             )
     kept = dict(space.db.execute("SELECT video_id, title FROM candidates WHERE source = 's'"))
     assert kept == {"gone_1": None, "a": None, "gone": "t", "a_000001": "t"}
+
+
+def test_a_mistyped_class_is_pointed_out_and_can_be_taken_back(space: Workspace) -> None:
+    where = ["-w", str(space.root)]
+    wrong = ["discover", "add", "https://youtu.be/0zFbEjoGlhc", "--at", "9", "--class", "archrey"]
+    said = CliRunner().invoke(cli, [*wrong, *where])
+    assert said.exit_code == 0
+    assert "no class 'archrey'; did you mean 'archery'?" in said.stderr
+    assert "discover reject 0zFbEjoGlhc" in said.stderr
+    right = [*wrong[:-1], "archery"]
+    assert "note" not in CliRunner().invoke(cli, [*right, *where]).stderr
+
+    def entries(*more: str) -> list[str]:
+        rows = csv.reader(io.StringIO(run(space, "discover", "export", *more)))
+        return [",".join(row[1:4]) for row in rows if row[4] == "0zFbEjoGlhc"]
+
+    assert sorted(entries()) == ["9,19,archery", "9,19,archrey"]
+    reject = ["discover", "reject", "0zFbEjoGlhc", "--why", "typo", "--class"]
+    run(space, *reject, "archrey")
+    assert entries() == entries("--class", "archery") == ["9,19,archery"]
+    run(space, *reject, "archery")
+    assert entries() == [], "nothing is left of it"
+    assert entries("--class", "archery", "--state", "rejected") == ["9,19,archery"]
+    run(space, *right)
+    assert entries() == ["9,19,archery"], "found again"
+    run(space, "discover", "add", "https://youtu.be/1zFbEjoGlhc", "--class", "archrey")
+    run(space, *reject[:2], "1zFbEjoGlhc", *reject[3:], "archrey")
+    assert "1zFbEjoGlhc" not in run(space, "discover", "export")
+
+
+def test_a_class_that_nothing_names_is_refused(space: Workspace, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text("clip_id,archery\nx,1\n")
+    a = video_ids(space.db, QUERIES[0].text)[0]
+    lines = (
+        ["list"],
+        ["export"],
+        ["windows"],
+        ["rank", str(scores)],
+        ["reject", a, "--why", "x"],
+    )
+    for line in lines:
+        done = CliRunner().invoke(
+            cli, ["discover", *line, "--class", "archrey", "-w", str(space.root)]
+        )
+        assert done.exit_code == 1, line
+        assert done.stderr == "Error: no class 'archrey'; did you mean 'archery'?\n"
+    assert space.db["rejections"].count == 0
+    want(space.db, a, "yodelling")
+    assert run(space, "discover", "list", "--class", "yodelling", "--json") == "[]\n"
+    with open_workspace(tmp_path / "empty") as empty:
+        done = CliRunner().invoke(
+            cli, ["discover", "list", "--class", "archery", "-w", str(empty.root)]
+        )
+    assert done.exit_code == 1
+    assert "the workspace knows no class yet" in done.stderr

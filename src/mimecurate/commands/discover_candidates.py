@@ -146,7 +146,9 @@ def add(
     Example:
       mimecurate discover add https://youtu.be/0zFbEjoGlhc --at 3:12 --class archery --note "encore"
     """
+    from mimecurate.curation.classes import find_class
     from mimecurate.curation.discover_candidates import add_candidate, time_in_link
+    from mimecurate.curation.discover_classes import doubt_of_class
     from mimecurate.curation.url_list_fields import read_link
     from mimecurate.curation.workspace import open_workspace
     from mimecurate.errors import MimecurateError
@@ -164,10 +166,12 @@ def add(
         begin = f"--at {at}" if at else f"the link's {start_ms / 1000:g} s"
         raise click.UsageError(f"--until {until} must come after {begin}")
     with open_workspace(workspace) as space:
+        name = None if label is None else find_class(space.db, label)
+        doubt = doubt_of_class(space.db, name) if name else ""
         done = add_candidate(
             space.db,
             link,
-            label=known_class(space.db, label),
+            label=name,
             start_ms=start_ms,
             end_ms=end_ms,
             note=note,
@@ -184,6 +188,9 @@ def add(
         say(f"added: {done.video_id}")
     if label is None:
         say("note: it counts for no class; give one with --class")
+    if doubt:
+        undo = f'`mimecurate discover reject {done.video_id} --class "{name}" --why typo`'
+        say(f"note: {doubt}; it was kept as given, {undo} takes it back")
 
 
 @click.command("reject")
@@ -197,6 +204,9 @@ def reject(
 ) -> None:
     """Mark candidates as not wanted, so that they are not shown again.
 
+    With --class it takes back what was found by hand for that class as well; found again, it counts
+    again.
+
     \b
     Example:
       mimecurate discover reject 0zFbEjoGlhc --why "a real bow"
@@ -208,7 +218,7 @@ def reject(
         count = reject_candidates(
             space.db,
             video_ids,
-            label=known_class(space.db, label),
+            label=wanted_class(space.db, label),
             why=why,
             rejected_by=who_name(who),
         )
@@ -310,19 +320,11 @@ def refresh(
     ctx.exit(3 if left and not dry_run else 0)
 
 
-def known_class(db: Any, label: str | None) -> str | None:
-    """Return a class as it is spelt here; one that a workspace with classes lacks is an error."""
-    if label is None:
-        return None
-    from mimecurate.curation.classes import find_class
-
-    return find_class(db, label)
-
-
 def wanted_class(db: Any, label: str | None) -> str | None:
-    """Return a class as `known_class` does; one that only queries name will do as well."""
-    asked = db.execute("SELECT 1 FROM query_classes WHERE label = ? LIMIT 1", [label]).fetchone()
-    return label if asked is not None else known_class(db, label)
+    """Return a class as it is spelt here; one that nothing here names is an error."""
+    from mimecurate.curation.discover_classes import known_class
+
+    return None if label is None else known_class(db, label)
 
 
 def _show_refresh(report: RefreshReport, left: int, *, as_json: bool) -> None:
