@@ -11,7 +11,7 @@ sampling), so that what is little known is tried and what is known to be poor is
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ FIRST_RESULTS = 50.0
 _SHRINK_VIDEOS = 20.0
 _SHRINK_ANSWERS = 50.0
 _LOWEST, _HIGHEST = 1e-4, 0.9
+_ALL = ("all", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def rank_queries(
     verdicts = last_verdicts(ledger)
     yes = np.array([sum(verdicts.get(f.query_id, ())) for f in facts], float)
     total = np.array([len(verdicts.get(f.query_id, ())) for f in facts], float)
-    prior = _priors(ledger, verdicts, facts)
+    prior = _priors(ledger, facts)
     a, b = PRIOR_WEIGHT * prior + yes, PRIOR_WEIGHT * (1 - prior) + total - yes
     tail = (1 - INTERVAL) / 2
     mean, low, high = a / (a + b), betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
@@ -184,20 +185,20 @@ def best_first(
     )
 
 
-def _priors(
-    ledger: Ledger, verdicts: Mapping[int, list[bool]], facts: Sequence[QueryFacts]
-) -> NDArray[np.float64]:
-    yes: Counter[tuple[str, str]] = Counter()
-    total: Counter[tuple[str, str]] = Counter()
-    for query_id, answers in verdicts.items():
-        for key in _factors(ledger.queries[query_id]):
-            yes[key] += sum(answers)
-            total[key] += len(answers)
-    everything = ("all", "")
-    overall = (yes[everything] + FIRST_YIELD) / (total[everything] + 1)
+def _priors(ledger: Ledger, facts: Sequence[QueryFacts]) -> NDArray[np.float64]:
+    """Expect of each query what others like it gave; a video that many found counts once."""
+    answers: dict[tuple[str, str], dict[int, bool]] = defaultdict(dict)
+    factors = {query_id: _factors(f) for query_id, f in ledger.queries.items()}
+    for one, answer in zip(ledger.judged, ledger.answers, strict=True):
+        if answer is not None:
+            for key in factors[one.query_id]:
+                of = answers[key]
+                of[one.candidate_id] = answer or of.get(one.candidate_id, False)
+    everything = answers[_ALL]
+    overall = (sum(everything.values()) + FIRST_YIELD) / (len(everything) + 1)
     ratio = {
-        key: (yes[key] + _SHRINK_VIDEOS * overall) / (count + _SHRINK_VIDEOS) / overall
-        for key, count in total.items()
+        key: (sum(of.values()) + _SHRINK_VIDEOS * overall) / (len(of) + _SHRINK_VIDEOS) / overall
+        for key, of in answers.items()
     }
     means = [overall * math.prod(ratio.get(k, 1.0) for k in _factors(f)[1:]) for f in facts]
     return np.clip(means, _LOWEST, _HIGHEST)
@@ -207,7 +208,7 @@ def _factors(facts: QueryFacts) -> list[tuple[str, str]]:
     """What a query shares with others; the first is shared by all."""
     keys = {("template", use.template) for use in facts.uses}
     keys |= {("class", use.label) for use in facts.uses}
-    return [("all", ""), ("language", facts.language), *sorted(keys)]
+    return [_ALL, ("language", facts.language), *sorted(keys)]
 
 
 def _new_per_search(ledger: Ledger, facts: Sequence[QueryFacts]) -> NDArray[np.float64]:

@@ -192,6 +192,17 @@ def test_next_goes_to_the_class_in_need_at_the_best_yield(space: Workspace) -> N
     assert intervals[GOOD.text][0] > intervals[POOR.text][2]
 
 
+def test_a_video_that_many_queries_found_is_one_in_what_others_expect(space: Workspace) -> None:
+    words = [Query(f"mime {n}", "en", "playing guitar", "miming", f"{n}") for n in range(30)]
+    discover(space, words, Numbered(), per_query=60)
+    store_queries(space.db, [FRESH])
+    judge(space.db, "shared-0", "no", "playing guitar")
+    (fresh,) = [r for r in rank_queries(space.db) if r.text == FRESH.text]
+    assert fresh.mean > 0.02, "0.05 was taken as known from one video; one more was a no"
+    shown = CliRunner().invoke(cli, ["discover", "next", "-w", str(space.root)]).stdout
+    assert " 0 [0, 0]" not in shown
+
+
 def test_a_query_never_asked_takes_after_its_kin(space: Workspace) -> None:
     fresh = [
         Query("invisible violin", "en", "playing violin", "imaginary", "violin"),

@@ -146,4 +146,13 @@ def next_(
 def _yield(mean: float | None, low: float | None, high: float | None) -> str:
     if mean is None or low is None or high is None:
         return ""
-    return f"{100 * mean:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+    return f"{_percent(mean)} [{_percent(low)}, {_percent(high)}]"
+
+
+def _percent(share: float) -> str:
+    """Write a share in per cent; below one with a decimal, unless that is 0.
+
+    >>> _percent(0.214), _percent(0.0049), _percent(1e-9), _percent(0.00999)
+    ('21', '0.5', '0', '1')
+    """
+    return f"{100 * share:.0f}" if share >= 0.01 else f"{100 * share:.1f}".removesuffix(".0")
