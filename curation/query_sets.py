@@ -29,9 +29,11 @@ MOST_OFFERED = 15
 """Names that an error lists."""
 MAX_CLASS_CHARACTERS = 100
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
+QUERY_COLUMNS = ("query", "language", "class", "template", "phrase")
 SETS = ("mimetics", "kinetics400")
 GENERIC_TEMPLATE = ("plain", "{action}")
 """What the generic set for Kinetics-400 asks besides: the name of the class itself."""
+_MOST = {"query": MAX_QUERY_CHARACTERS, "class": MAX_CLASS_CHARACTERS}
 _SLOT = re.compile(r"\{(action|object)\}")
 
 
@@ -205,16 +207,19 @@ def read_queries(path: Path, text: str | None = None) -> list[Query]:
     """Read a file of queries.
 
     Args:
-        path: CSV with ``query`` and optionally ``language,class,template,phrase``, or text with a
-            query per line (``#`` begins a comment).
+        path: CSV with ``query`` and optionally ``language,class,template,phrase``, between commas,
+            semicolons or tabs; or text with a query per line (``#`` begins a comment).
         text: what it holds, where that was read already.
 
     Raises:
         InvalidInputError: every problem found, with its line.
     """
     text = read_text(path) if text is None else text
-    if "query" in _header(text):
-        rows, problems = parse_table(text, ["query"], ["language", "class", "template", "phrase"])
+    delimiter = _delimiter(text)
+    if delimiter:
+        rows, problems = parse_table(
+            text, ["query"], QUERY_COLUMNS[1:], delimiter=delimiter, most=_MOST
+        )
     else:
         lines = enumerate(text.splitlines(), 1)
         rows = [(n, {"query": s.strip()}) for n, s in lines if s.strip() and s[0] != "#"]
@@ -243,16 +248,19 @@ def query_rows(queries: Iterable[Query]) -> Iterator[tuple[str, str, str, str, s
         yield q.text, q.language, q.label or "", q.template, q.phrase
 
 
-QUERY_COLUMNS = ("query", "language", "class", "template", "phrase")
-
-
-def _header(text: str) -> list[str]:
-    """Read the first line as the header of a table; a line that can't be one has no columns."""
+def _delimiter(text: str) -> str:
+    """Return what stands between the columns of the first line; nothing if it is no header."""
     first = text.splitlines()[:1]
-    try:
-        return [cell.strip().lower() for cell in next(csv.reader(first), [])]
-    except csv.Error:
-        return []
+    known: dict[str, int] = {}
+    for delimiter in ",;\t":
+        try:
+            cells = next(csv.reader(first, delimiter=delimiter), [])
+        except csv.Error:
+            continue
+        names = {cell.strip().lower() for cell in cells}
+        if "query" in names:
+            known[delimiter] = len(names.intersection(QUERY_COLUMNS))
+    return max(known, key=known.__getitem__, default="")
 
 
 def _table(path: Path | None, shipped: str) -> tuple[str, str]:

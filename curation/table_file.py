@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mimecurate.errors import InvalidInputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MAX_CELL_CHARACTERS = 1_000
@@ -38,7 +38,12 @@ def read_text(path: Path) -> str:
 
 
 def parse_table(
-    text: str, required: Sequence[str], optional: Sequence[str] = ()
+    text: str,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    delimiter: str = ",",
+    most: Mapping[str, int] | None = None,
 ) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
     r"""Read CSV with a header; columns may stand in any order, and others are an error.
 
@@ -48,6 +53,9 @@ def parse_table(
         text: the table.
         required: columns that it must have, with a value in each row.
         optional: columns that it may have; a row without one has the empty text.
+        delimiter: what stands between cells.
+        most: the characters that columns may have, where the caller takes fewer than
+            `MAX_CELL_CHARACTERS`: said of a cell that is over these.
 
     Returns:
         The rows that are whole, each with its line, and the problems.
@@ -55,7 +63,7 @@ def parse_table(
     >>> parse_table("a,b\n1,\n,2\n", ["a"], ["b"])
     ([(2, {'b': '', 'a': '1'})], [Problem(message='has no a', line=3, column=None)])
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
     problems: list[Problem] = []
     try:
@@ -73,7 +81,7 @@ def parse_table(
                 problems.append(Problem(message, line))
                 continue
             row = blank | dict(zip(header, map(_plain, cells), strict=True))
-            found = _cell_problems(row, required, line)
+            found = _cell_problems(row, required, line, most or {})
             problems += found
             if not found:
                 rows.append((line, row))
@@ -96,11 +104,14 @@ def _header_problems(
     return problems
 
 
-def _cell_problems(row: dict[str, str], required: Sequence[str], line: int) -> list[Problem]:
+def _cell_problems(
+    row: dict[str, str], required: Sequence[str], line: int, most: Mapping[str, int]
+) -> list[Problem]:
     problems = [Problem(f"has no {name}", line) for name in required if not row[name]]
     for name, cell in row.items():
         if len(cell) > MAX_CELL_CHARACTERS:
-            problems.append(Problem(f"{name} is over {MAX_CELL_CHARACTERS:,} characters", line))
+            limit = most.get(name, MAX_CELL_CHARACTERS)
+            problems.append(Problem(f"{name} is over {limit:,} characters", line))
         elif not cell.isprintable():
             bad = next(c for c in cell if not c.isprintable())
             problems.append(Problem(f"{name} holds {bad!a}, which can't be seen", line))

@@ -101,6 +101,26 @@ def test_a_file_of_queries_is_read_in_either_form(tmp_path: Path) -> None:
     assert (second.label, second.text) == (None, "=1+1")
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_may_stand_between_commas_semicolons_or_tabs(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "q.csv"
+    rows = ["Query,Language,Class", "mime arc,fr,archery", "arc,,"]
+    path.write_text("".join(row.replace(",", mark) + "\n" for row in rows))
+    found = [(q.text, q.language, q.label) for q in read_queries(path)]
+    assert found == [("mime arc", "fr", "archery"), ("arc", "", None)]
+    path.write_text(f"query{mark}language\na{mark}b{mark}c\n")
+    with pytest.raises(InvalidInputError, match="line 2: has 3 cells, the header 2"):
+        read_queries(path)
+
+
+@pytest.mark.parametrize("length", [201, 1_001])
+def test_a_long_query_is_told_the_limit_of_queries(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(f"query,language\n{'x' * length},en\n")
+    with pytest.raises(InvalidInputError, match="is over 200 characters"):
+        read_queries(path)
+
+
 def test_lines_that_are_no_csv_are_queries_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "q.txt"
     path.write_bytes(b"mime a\rmime b\r")
