@@ -81,7 +81,8 @@ def test_frames_are_prepared_as_in_2018(shared: Path) -> None:
 @pytest.mark.parametrize("fps", [29.97002997002997, 30.0, 25.0, 24.0, 12.5, 60.0, 15.0, 7.0])
 @pytest.mark.parametrize("target", [15.0, 7.5])
 def test_views_are_those_of_torchvision_s_evaluation(fps: float, target: float) -> None:
-    video_utils = pytest.importorskip("torchvision.datasets.video_utils")
+    from torchvision.datasets import video_utils
+
     protocol = replace(PLAIN, fps=target, views=5)
     for frames in (60, 250, 299, 300, 301):
         if len(resampled(frames, fps, target)) < 16:
