@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200
 """Of a table, those with most yes and most found."""
-_NUMBERS = frozenset({"need", "searches", "found", "new", "fetched", "yes", "no", "queries"})
+_YIELD = "yield % [90 %]"
+_PLURALS = {"class": "classes", "query": "queries"}
+_NUMBERS = frozenset({"need", "searches", "found", "new", "fetched", "yes", "no", "queries"}) | {
+    _YIELD
+}
 _COUNTS = ("queries", "searches", "found", "new", "fetched", "yes", "no")
 _STYLE = """
 main { padding-top: 1.5rem }
-table.figure { table-layout: auto; width: 100% }
-table.figure th { width: auto }
+table.figure { table-layout: auto; overflow-wrap: break-word }
+table.figure :is(thead th, .number) { width: auto; white-space: nowrap }
+table.figure th[scope="row"] { min-width: 9rem }
 table.figure th.number { text-align: right }
 table.figure td.axis { width: 14rem; min-width: 8rem }
 """
@@ -107,8 +112,10 @@ def _table(name: str, rows: Sequence[Row]) -> Element:
         )
         cells.append(number_cell(mean, interval))
         lines.append(element("tr", *cells, class_="s0"))
-    caption = f"{len(shown):,} of {len(rows):,}" if len(shown) < len(rows) else f"{len(rows):,}"
-    return _layout(caption, [name, *_COUNTS, f"0 to {axis.ticks[-1]:g} %", "yield [90 %]"], lines)
+    caption = f"{len(rows):,} {name if len(rows) == 1 else _PLURALS.get(name, name + 's')}"
+    if len(shown) < len(rows):
+        caption += f"; the {len(shown):,} with most yes and most found"
+    return _layout(caption, [name, *_COUNTS, f"0 to {axis.ticks[-1]:g} %", _YIELD], lines)
 
 
 def _next_table(ranked: Sequence[NextQuery]) -> Element:
@@ -127,9 +134,10 @@ def _next_table(ranked: Sequence[NextQuery]) -> Element:
         )
         for r in shown
     ]
-    head = ["query", "language", "class", "need", "searches", "expected yield", "[90 %]"]
+    head = ["query", "language", "class", "need", "searches", f"0 to {axis.ticks[-1]:g} %", _YIELD]
     spent = sum(bool(r.exhausted) for r in ranked)
-    return _layout(f"the first {len(shown):,}; {spent:,} more are exhausted", head, lines)
+    caption = f"the first {len(shown):,} queries, with the yield to expect; exhausted: {spent:,}"
+    return _layout(caption, head, lines)
 
 
 def _layout(caption: str, head: Iterable[str], lines: Iterable[Element]) -> Element:
