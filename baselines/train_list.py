@@ -15,7 +15,7 @@ from mimecurate.curation.release_read import load_release
 from mimecurate.curation.url_list import ClipRequest, read_url_list
 from mimecurate.curation.url_list_csv import cell_start
 from mimecurate.curation.url_list_lines import read_lines
-from mimecurate.errors import InvalidInputError, MimecurateError, Problem
+from mimecurate.errors import InvalidInputError, MimecurateError, Problem, counted
 from mimecurate.schemas.ids import clip_id
 from mimecurate.schemas.release import check_class_name, check_split
 
@@ -116,7 +116,7 @@ def list_remarks(train: ClipList, val: ClipList) -> list[str]:
     counts = sorted(per_class.values())
     few = sorted(per_class, key=lambda name: (per_class[name], name))[:MAX_SHOWN]
     remarks = [
-        f"{len(counts):,} classes; clips per class: {counts[0]:,} to {counts[-1]:,}, "
+        f"{counted(len(counts), 'class')}; clips per class: {counts[0]:,} to {counts[-1]:,}, "
         f"median {counts[len(counts) // 2]:,}"
     ]
     if counts[-1] >= 2 * counts[0]:
@@ -124,14 +124,14 @@ def list_remarks(train: ClipList, val: ClipList) -> list[str]:
     if not_measured := [name for name in per_class if name not in val.per_class]:
         more = " …" if len(not_measured) > MAX_SHOWN else ""
         remarks.append(
-            f"{len(not_measured):,} classes have no clip in {val.name}, so nothing is measured of "
-            f"them: {', '.join(not_measured[:MAX_SHOWN])}{more}"
+            f"{counted(len(not_measured), 'class')} without a clip in {val.name}, so that "
+            f"nothing is measured of them: {', '.join(not_measured[:MAX_SHOWN])}{more}"
         )
     both = {clip.clip_id for clip in train.clips} & {clip.clip_id for clip in val.clips}
     if both:
         remarks.append(
-            f"{len(both):,} clips are in both lists, e.g. {min(both)}: what is measured on them "
-            "says nothing of new clips"
+            f"{counted(len(both), 'clip')} in both lists, e.g. {min(both)}: what is measured on "
+            "clips learned from says nothing of new ones"
         )
     return remarks
 

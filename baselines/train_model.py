@@ -29,7 +29,7 @@ from mimecurate.baselines.train_start import (
 )
 from mimecurate.baselines.train_state import TrainedModel
 from mimecurate.curation.release_csv import neutral_cell
-from mimecurate.errors import ClipError, MimecurateError, Reason
+from mimecurate.errors import ClipError, MimecurateError, Reason, counted
 from mimecurate.evaluation.report_media import find_media
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def plan_training(model: str, options: TrainOptions) -> Plan:
     remarks = list_remarks(train, val)
     if missing:
         first = next(iter(missing))
-        remarks.append(f"{len(missing):,} clips are not there, e.g. {first}: {missing[first]}")
+        remarks.append(f"{counted(len(missing), 'clip')} not there, e.g. {first}: {missing[first]}")
     return Plan(
         card,
         options,

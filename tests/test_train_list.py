@@ -152,5 +152,5 @@ def test_remarks_tell_balance_gaps_and_leaks() -> None:
     balance, gap, leak = list_remarks(train, val)
 
     assert balance.startswith("3 classes; clips per class: 3 to 30, median 9; fewest: archery (3)")
-    assert gap.startswith("2 classes have no clip in v")
-    assert leak.startswith("1 clips are in both lists, e.g. twaving0: ")
+    assert gap.startswith("2 classes without a clip in v, so")
+    assert leak.startswith("1 clip in both lists, e.g. twaving0: ")

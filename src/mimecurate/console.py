@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import click
 
+from mimecurate.errors import counted as counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -59,21 +61,6 @@ def printable(text: str) -> str:
         c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
         for c in text
     )
-
-
-def counted(count: int, thing: str) -> str:
-    """Write a number and the name of what was counted, in the plural if need be.
-
-    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class"), counted(2, "entry")
-    ('1 clip', '1,200 clips', '0 classes', '2 entries')
-    >>> counted(4, "day")
-    '4 days'
-    """
-    if count != 1:
-        if thing.endswith("y") and thing[-2] not in "aeiou":
-            thing = thing[:-1] + "ie"
-        thing += "es" if thing.endswith("s") else "s"
-    return f"{count:,} {thing}"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

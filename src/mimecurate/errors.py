@@ -35,6 +35,21 @@ def plain_words(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def counted(count: int, thing: str) -> str:
+    """Write a number and the name of what was counted, in the plural if need be.
+
+    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class"), counted(2, "entry")
+    ('1 clip', '1,200 clips', '0 classes', '2 entries')
+    >>> counted(4, "day")
+    '4 days'
+    """
+    if count != 1:
+        if thing.endswith("y") and thing[-2] not in "aeiou":
+            thing = thing[:-1] + "ie"
+        thing += "es" if thing.endswith("s") else "s"
+    return f"{count:,} {thing}"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a file: where, and what."""
