@@ -110,6 +110,8 @@ class Ledger:
     """By search and rank: in the order in which they were found."""
     answers: tuple[bool | None, ...]
     """What each of these means for its query: see `is_yes`."""
+    dropped: frozenset[str]
+    """Classes that are collected no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Row:
     yield_low: float | None
     yield_high: float | None
     yes_per_search: float | None
+    dropped: bool = False
+    """A class that is collected no more."""
 
 
 def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
@@ -174,9 +178,10 @@ def read_ledger(db: Database, *, with_fetched: bool = True) -> Ledger:
         queries[query_id].searches += spent
         queries[query_id].by_source[source]["searches"] = spent
     fetched = _fetched(db, query_of, source_of) if with_fetched else ()
-    judged = _judged(db, query_of, source_of)
+    dropped = names_of_dropped(db)
+    judged = _judged(db, query_of, source_of, _called(db, dropped))
     answers = tuple(is_yes(one, queries[one.query_id].labels) for one in judged)
-    return Ledger(queries, fetched, judged, answers)
+    return Ledger(queries, fetched, judged, answers, frozenset(dropped))
 
 
 def economics(ledger: Ledger, by: By) -> list[Row]:
@@ -206,7 +211,8 @@ def economics(ledger: Ledger, by: By) -> list[Row]:
         spent, found, new = _counts(members, name if by == "source" else None)
         each = yes / spent if spent and verdicts[name] else None
         counts = (spent, found, new, len(fetched[name]), yes, len(verdicts[name]) - yes)
-        rows.append(Row(name, len(members), *counts, None, None, None, each))
+        dropped = by == "class" and name in ledger.dropped
+        rows.append(Row(name, len(members), *counts, None, None, None, each, dropped))
     return _with_intervals(rows)
 
 
@@ -310,7 +316,10 @@ def _fetched(
 
 
 def _judged(
-    db: Database, query_of: Mapping[int, int], source_of: Mapping[int, str]
+    db: Database,
+    query_of: Mapping[int, int],
+    source_of: Mapping[int, str],
+    called: Mapping[str, frozenset[str]],
 ) -> tuple[Judged, ...]:
     rows = db.execute(
         f"{_SAID} SELECT candidate_id, search_id, rank, verdict, label, wanted "
@@ -320,7 +329,6 @@ def _judged(
         {"dropped": f"{DROPPED_WHY}%"},
     ).fetchall()
     rows.sort(key=itemgetter(1, 2))
-    called = _called(db)
     labels = {label for row in rows for label in row[4:]}
     meant: dict[str | None, frozenset[str]] = {
         label: called.get(label, frozenset({label})) for label in labels - {None}
@@ -332,10 +340,9 @@ def _judged(
     )
 
 
-def _called(db: Database) -> dict[str, frozenset[str]]:
+def _called(db: Database, dropped: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
     """Return what each name means, as `classes_called`; a class that was dropped keeps its own."""
     called = classes_called(db)
-    dropped = names_of_dropped(db)
     classes = {name for (name,) in db.execute("SELECT name FROM classes")}
     for label, names in dropped.items():
         for name in names - classes:

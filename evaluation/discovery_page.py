@@ -105,14 +105,15 @@ def _table(name: str, rows: Sequence[Row]) -> Element:
     lines = []
     for row in shown:
         mean, interval = _percent(row.yield_mean), _interval(row.yield_low, row.yield_high)
-        cells = [element("th", bdi(row.key), scope="row")]
+        dropped = (" ", element("small", "dropped")) if row.dropped else ()
+        cells = [element("th", bdi(row.key), *dropped, scope="row")]
         cells += [element("td", f"{getattr(row, c):,}", class_="number") for c in _COUNTS]
         cells.append(
             element("td", "" if mean is None else bar(axis, mean, interval), class_="axis")
         )
         cells.append(number_cell(mean, interval))
         lines.append(element("tr", *cells, class_="s0"))
-    caption = f"{len(rows):,} {name if len(rows) == 1 else _PLURALS.get(name, name + 's')}"
+    caption = _count(len(rows), name)
     if len(shown) < len(rows):
         caption += f"; the {len(shown):,} with most yes and most found"
     return _layout(caption, [name, *_COUNTS, f"0 to {axis.ticks[-1]:g} %", _YIELD], lines)
@@ -136,8 +137,12 @@ def _next_table(ranked: Sequence[NextQuery]) -> Element:
     ]
     head = ["query", "language", "class", "need", "searches", f"0 to {axis.ticks[-1]:g} %", _YIELD]
     spent = sum(bool(r.exhausted) for r in ranked)
-    caption = f"the first {len(shown):,} queries, with the yield to expect; exhausted: {spent:,}"
+    caption = f"{_count(len(shown), 'query')}, with the yield to expect; exhausted: {spent:,}"
     return _layout(caption, head, lines)
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count:,} {name if count == 1 else _PLURALS.get(name, name + 's')}"
 
 
 def _layout(caption: str, head: Iterable[str], lines: Iterable[Element]) -> Element:

@@ -203,6 +203,22 @@ def test_a_video_that_many_queries_found_is_one_in_what_others_expect(space: Wor
     assert " 0 [0, 0]" not in shown
 
 
+def test_a_dropped_class_is_marked(space: Workspace, tmp_path: Path) -> None:
+    with space.db.atomic():
+        save_classes(space.db, [ClassEntry("archery"), ClassEntry("playing guitar")])
+    apply_change(space.db, drop(space.db, "archery"), who="ann", reason="")
+    ledger = read_ledger(space.db)
+    found = {r.key: r.dropped for r in economics(ledger, "class")}
+    assert found == {"archery": True, "playing guitar": False}
+    assert not any(r.dropped for r in economics(ledger, "phrase"))
+    page = tmp_path / "page.html"
+    line = ["discover", "economics", "--html", str(page), "-w", str(space.root)]
+    done = CliRunner().invoke(cli, line)
+    assert "archery (dropped)" in done.stdout
+    assert "yield % [90 %]" in done.stdout
+    assert "archery</bdi> <small>dropped</small>" in page.read_text("utf-8")
+
+
 def test_a_query_never_asked_takes_after_its_kin(space: Workspace) -> None:
     fresh = [
         Query("invisible violin", "en", "playing violin", "imaginary", "violin"),

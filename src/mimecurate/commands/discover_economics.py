@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_json, print_table, say
+from mimecurate.console import counted, print_json, print_table, say
 
 _COLUMNS = ("searches", "found", "new", "fetched", "yes", "no")
 _CHOICES = ("class", "language", "template", "phrase", "source", "query")
@@ -71,14 +71,14 @@ def economics(by: Any, html: Path | None, target: int, workspace: Path, as_json:
         return
     cells = [
         (
-            row.key,
+            f"{row.key} (dropped)" if row.dropped else row.key,
             *(getattr(row, name) for name in _COLUMNS),
             _yield(row.yield_mean, row.yield_low, row.yield_high),
             row.yes_per_search,
         )
         for row in rows
     ]
-    print_table((by, *_COLUMNS, "yield [90 %]", "yes/search"), cells)
+    print_table((by, *_COLUMNS, "yield % [90 %]", "yes/search"), cells)
 
 
 @click.command("next")
@@ -136,9 +136,10 @@ def next_(
         for r in shown
     ]
     last = "why" if show_exhausted else "score"
-    columns = ("query", "language", "class", "need", "searches", "yield [90 %]", "new", last)
+    columns = ("query", "language", "class", "need", "searches", "yield % [90 %]", "new", last)
     print_table(columns, rows)
-    say(f"{sum(not r.exhausted for r in ranked):,} queries may be asked, of {len(ranked):,}")
+    open_ = counted(sum(not r.exhausted for r in ranked), "query")
+    say(f"{open_} may be asked, of {len(ranked):,}")
     if not ranked:
         say("every query is answered; `mimecurate discover --older-than DAYS` asks again")
 
