@@ -11,6 +11,7 @@ from discovering import judge
 from posing import people
 
 from mimecurate.baselines.people_writer import write_people
+from mimecurate.commands.discover import say_pause
 from mimecurate.commands.root import cli
 from mimecurate.curation.classes import ClassEntry, save_classes
 from mimecurate.curation.loopback_youtube import KEY, Catalogue, LoopbackYouTube
@@ -92,6 +93,32 @@ def test_the_report_as_json_and_the_exit_status(
     assert failed.exit_code == 3
     assert json.loads(failed.stdout)["by_reason"] == {"network": 1}
     assert search(tmp_path, listed).exit_code == 0
+
+
+def test_nothing_left_to_ask_is_said_and_classes_are_shortened(
+    tmp_path: Path, listed: Path, server: LoopbackYouTube
+) -> None:
+    listed.write_text(QUERIES + "".join(f"mime archery,en,class {n}\n" for n in range(9)), "utf-8")
+    search(tmp_path, listed)
+    again = search(tmp_path, listed)
+    assert again.exit_code == 0
+    assert "nothing is left to ask; --older-than DAYS" in again.stderr
+    assert "searching" not in again.stderr
+    assert "found" not in again.stderr
+    shown = run(tmp_path, "discover", "list", "--class", "class 3", "--limit", "3").stdout
+    head, first, *_ = shown.splitlines()
+    assert head.split() == ["video_id", "state", "queries", "best_rank", "class", "title"]
+    assert "class 3 +9 more" in first
+    (row, *_) = json.loads(run(tmp_path, "discover", "list", "--json").stdout)
+    assert "labels" in row
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "less than 1 s"), (12.4, "12 s")])
+def test_a_pause_is_never_told_as_0_s(
+    capsys: pytest.CaptureFixture[str], seconds: float, words: str
+) -> None:
+    say_pause("x.org", seconds)
+    assert capsys.readouterr().err == f"x.org asks to slow down: waiting {words}\n"
 
 
 def test_only_the_languages_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from mimecurate.console import counted, log_to_file, print_json, print_table, pr
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from mimecurate.console import Progress
     from mimecurate.curation.discover import DiscoverPlan, DiscoverReport, Order, SearchJob
     from mimecurate.curation.discover_api import YouTubeApi
     from mimecurate.curation.discover_record import Recorded
@@ -159,14 +161,20 @@ def command(
     if dry_run:
         _show_plan(_plan(workspace, asked, search, limits, order), as_json=as_json)
         return
-    with open_workspace(workspace) as space, progress("searching", None, unit="searches") as bar:
+    with open_workspace(workspace) as space, ExitStack() as stack:
         log_to_file(space.state_dir)
         _warn_of_classes(space.db, asked)
+        bars: list[Progress] = []
+
+        def on_plan(plan: DiscoverPlan) -> None:
+            say(_plan_line(plan))
+            if plan.jobs:
+                bars.append(stack.enter_context(progress("searching", None, unit="searches")))
 
         def on_page(job: SearchJob, result: Recorded | ClipError) -> None:
-            bar.advance(note=job.query.text)
+            bars[0].advance(note=job.query.text)
             if isinstance(result, Exception):
-                bar.say(f"{job.query.text}: {result}")
+                bars[0].say(f"{job.query.text}: {result}")
 
         report = discover(
             space,
@@ -174,7 +182,7 @@ def command(
             search,
             **limits,
             order=_order(space.db, order, asked),
-            on_plan=lambda plan: say(_plan_line(plan)),
+            on_plan=on_plan,
             on_page=on_page,
         )
     _show_report(report, as_json=as_json)
@@ -225,7 +233,8 @@ def make_api(workspace: Path, chosen: dict[str, Any], *, needs_key: bool = True)
 
 def say_pause(site: str, seconds: float) -> None:
     """Say that a site asked to be left alone."""
-    say(f"{site} asks to slow down: waiting {seconds:.0f} s")
+    wait = f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    say(f"{site} asks to slow down: waiting {wait}")
 
 
 def _in_languages(asked: list[Query], languages: str | None) -> list[Query]:
@@ -267,7 +276,6 @@ def _plan(
     workspace: Path, asked: list[Query], search: SearchSource, limits: dict[str, Any], order: str
 ) -> DiscoverPlan:
     """Plan without writing anything; a workspace that isn't there yet has asked nothing."""
-    from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
     from mimecurate.curation.discover import known_queries, plan_discover
@@ -327,11 +335,14 @@ def _show_plan(plan: DiscoverPlan, *, as_json: bool) -> None:
 
 
 def _show_report(report: DiscoverReport, *, as_json: bool) -> None:
-    say(
-        f"searches: {report.searches:,}; {counted(report.found, 'video')} found, "
-        f"{report.new:,} of them new"
-        + (f"; {counted(report.failed, 'query')} failed" if report.failed else "")
-    )
+    if report.searches or report.failed:
+        say(
+            f"searches: {report.searches:,}; {counted(report.found, 'video')} found, "
+            f"{report.new:,} of them new"
+            + (f"; {counted(report.failed, 'query')} failed" if report.failed else "")
+        )
+    elif not report.stopped:
+        say("nothing is left to ask; --older-than DAYS asks again what was answered")
     if report.begun_again:
         say(
             "asked from the first page again, for the source had forgotten where they were: "

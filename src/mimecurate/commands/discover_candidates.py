@@ -31,6 +31,7 @@ _STATES = (
     "withdrawn",
 )
 _SHOWN_TITLE = 80
+_SHOWN_LABELS = 2
 MOST_ROWS = 1_000_000_000
 """That a limit may ask for; SQLite takes no number beyond 64 bits."""
 
@@ -82,8 +83,12 @@ def list_(
     if as_json:
         print_json(found)
         return
-    columns = ("video_id", "state", "queries", "best_rank", "labels", "title")
-    print_table(columns, [[*(c[name] for name in columns[:-1]), _short(c["title"])] for c in found])
+    columns = ("video_id", "state", "queries", "best_rank")
+    rows = [
+        (*(c[name] for name in columns), _some_labels(c["labels"], label), _short(c["title"]))
+        for c in found
+    ]
+    print_table((*columns, "class", "title"), rows)
     if len(found) == limit:
         say(f"the first {limit:,}; more with --limit")
 
@@ -112,7 +117,8 @@ def show(video_id: str, workspace: Path, as_json: bool) -> None:
     for part in ("finds", "by_hand", "rejections"):
         rows: Any = shown[part]
         if rows:
-            print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+            heads = tuple("class" if name in {"label", "labels"} else name for name in rows[0])
+            print_table(heads, [tuple(row.values()) for row in rows])
 
 
 @click.command("add")
@@ -365,3 +371,17 @@ def who_name(name: str | None) -> str:
 def _short(title: object) -> str:
     text = str(title or "")
     return text if len(text) <= _SHOWN_TITLE else text[: _SHOWN_TITLE - 1] + "…"
+
+
+def _some_labels(labels: object, first: str | None) -> str:
+    """Shorten a list of classes, with the one that was asked for in front.
+
+    >>> _some_labels("archery; bowling; cooking; drinking", "drinking")
+    'drinking +3 more'
+    >>> _some_labels("archery; bowling; cooking; drinking", None)
+    'archery; bowling +2 more'
+    """
+    names = str(labels or "").split("; ")
+    shown = [first] if first in names else names[:_SHOWN_LABELS]
+    left = len(names) - len(shown)
+    return "; ".join(filter(None, shown)) + (f" +{left:,} more" if left else "")

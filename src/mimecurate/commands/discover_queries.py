@@ -88,5 +88,6 @@ def queries(
     say(f"{counted(texts, 'different query')} for {classes_made}")
     if not words:
         say(
-            "the shipped words were reviewed by no native speaker; see docs/reference/query-sets.md"
+            "the shipped words were reviewed by no native speaker; `discover queries --tables DIR` "
+            "writes them out to edit"
         )
