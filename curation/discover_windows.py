@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.discover_candidates import CALLED
@@ -44,6 +45,7 @@ class LongMedia:
     """Relative to the workspace."""
     fps: float
     """Frames a second, on average."""
+    frames: int
 
 
 def long_media(
@@ -73,7 +75,7 @@ def _media(
     wanted = set(video_ids)
     rows = db.execute(
         f"""SELECT clip_id, video_id, url, clips.label, clips.start_ms, path,
-            media.fps, CASE
+            media.fps, media.frames, CASE
             WHEN media.duration_ms <= :most THEN 'of 10 s or less'
             WHEN url IS NULL THEN 'of withdrawn videos'
             WHEN video_id IN (SELECT video_id FROM release_rows) THEN 'of released videos'
@@ -90,24 +92,26 @@ def _media(
 
 
 def windows(shots: Iterable[Span], tubes: Sequence[Span] | None = None) -> list[Span]:
-    """Cut shots into windows of 1 to 10 s.
+    """Cut shots into windows of 1 to 10 s, on tenths of a second; one begins where another ends.
 
     Args:
         shots: half-open intervals in milliseconds, in order.
         tubes: where people are to be seen; only what both have is kept. None: nobody knows.
 
     >>> windows([(0, 700), (700, 6_730), (6_730, 30_000)])
-    [(700, 6700), (6800, 14400), (14500, 22200), (22300, 30000)]
+    [(700, 6700), (6800, 14400), (14400, 22200), (22200, 30000)]
     """
     kept: list[Span] = []
     for start, end in shots if tubes is None else _intersection(shots, tubes):
         pieces = max(1, math.ceil((end - start) / MAX_WINDOW_MS))
-        for i in range(pieces):
-            first = start + (end - start) * i // pieces
-            last = start + (end - start) * (i + 1) // pieces
-            first, last = -(-first // GRID_MS) * GRID_MS, last // GRID_MS * GRID_MS
-            if MIN_WINDOW_MS <= last - first <= MAX_WINDOW_MS:
-                kept.append((first, last))
+        edges = [(start + (end - start) * i // pieces) // GRID_MS * GRID_MS for i in range(pieces)]
+        edges[0] = -(-start // GRID_MS) * GRID_MS
+        edges.append(end // GRID_MS * GRID_MS)
+        kept += [
+            (first, last)
+            for first, last in pairwise(edges)
+            if MIN_WINDOW_MS <= last - first <= MAX_WINDOW_MS
+        ]
     return kept
 
 

@@ -305,6 +305,17 @@ def test_windows_are_where_a_people_file_shows_people(
     found = run(tmp_path, "discover", "windows", "--tubes", path)
     assert [line.split(",")[1:3] for line in found.stdout.splitlines()[1:]] == [["2", "4.5"]]
     assert "no people were looked for in 1 file: left out" in found.stderr
+    assert "a second" not in found.stderr
+    other = tmp_path / "other.parquet"
+    write_people(other, [people((20, 45), clip_id=ids["a.mp4"], frames=60, fps=5.0)])
+    said = run(tmp_path, "discover", "windows", "a.mp4", "--tubes", other).stderr
+    words = "the people file is of 60 frames at 5 a second, the video here has 120 at 10"
+    assert f"{ids['a.mp4']}: {words}" in said
+    for name, data in (("junk.parquet", b"junk"), ("junk", b"\0\0")):
+        (tmp_path / name).write_bytes(data)
+        junk = run(tmp_path, "discover", "windows", "--tubes", tmp_path / name)
+        assert junk.exit_code == 1
+        assert f"{name}: is no people file; `baseline people" in junk.stderr
     path.write_bytes(path.read_bytes()[:-9])
     broken = run(tmp_path, "discover", "windows", "--tubes", path)
     assert broken.exit_code == 1
