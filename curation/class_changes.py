@@ -18,6 +18,7 @@ from mimecurate.curation.classes import (
     list_problems,
     load_classes,
     merged,
+    no_class,
     save_classes,
 )
 from mimecurate.curation.table_file import parse_table, read_text
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 _NOT_RELEASED = "clip_id NOT IN (SELECT clip_id FROM release_rows)"
 _LABEL = "coalesce(current_decisions.label, clips.label)"
 _WHY = "classes: "
+EMPTY_LIST = (
+    "the list of classes is empty; load one with `mimecurate classes load FILE` or "
+    "`mimecurate init --classes FILE`"
+)
 DROPPED_WHY = f"{_WHY}drop "
 """What the reason of a decision begins with that no one made by looking: its class was dropped."""
 SPLIT_WHY = f"{_WHY}split "
@@ -166,7 +171,9 @@ def drop(db: Database, name: str) -> Change:
 def load(db: Database, entries: Sequence[ClassEntry]) -> Change:
     """Plan to add the classes of a file, or replace what is known of them; none is removed."""
     after = _by_name(db) | {entry.name: entry for entry in entries}
-    return Change(f"load {len(entries)} classes", tuple(after.values()))
+    return Change(
+        f"load {len(entries)} {'class' if len(entries) == 1 else 'classes'}", tuple(after.values())
+    )
 
 
 def apply_change(
@@ -328,8 +335,10 @@ def _by_name(db: Database) -> dict[str, ClassEntry]:
 
 
 def _need(entries: Mapping[str, ClassEntry], name: str) -> ClassEntry:
+    if not entries:
+        raise MimecurateError(f"no class {name[:60]!r}: {EMPTY_LIST}")
     if name not in entries:
-        raise MimecurateError(f"no class {name[:60]!r}; see `mimecurate classes list`")
+        raise MimecurateError(no_class(name, entries))
     return entries[name]
 
 

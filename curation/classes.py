@@ -110,20 +110,30 @@ def save_classes(db: Database, entries: Iterable[ClassEntry]) -> None:
 
 
 def read_classes(path: Path) -> list[ClassEntry]:
-    """Read a class list with `COLUMNS`; only ``name`` is needed, ``|`` stands between names.
+    """Read a class list: CSV with `COLUMNS`, of which ``name`` is needed, or a name per line.
+
+    ``|`` stands between names in a cell, and ``#`` begins a line that is no name.
 
     Raises:
         InvalidInputError: every problem found, with its line.
     """
-    rows, problems = parse_table(read_text(path), ["name"], COLUMNS[1:])
+    text = read_text(path)
+    first = text.partition("\n")[0].strip().lower()
+    if first == "name" or "," in first:
+        rows, problems = parse_table(text, ["name"], COLUMNS[1:])
+    else:
+        lines = enumerate(text.splitlines(), 1)
+        blank = dict.fromkeys(COLUMNS, "")
+        rows = [(n, blank | {"name": s}) for n, s in lines if s.strip() and s[0] != "#"]
+        problems = []
     entries: list[ClassEntry] = []
-    lines: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for line, row in rows:
         name = normal_class_name(row["name"])
-        if message := _row_problem(name, row, lines.get(name)):
+        if message := _row_problem(name, row, line_of.get(name)):
             problems.append(Problem(message, line))
             continue
-        lines[name] = line
+        line_of[name] = line
         entries.append(
             ClassEntry(
                 name,
@@ -134,7 +144,7 @@ def read_classes(path: Path) -> list[ClassEntry]:
                 *(_names(row[kind]) for kind in OTHER_NAMES),
             )
         )
-    problems += [Problem(words, lines.get(name)) for name, words in list_problems(entries)]
+    problems += [Problem(words, line_of.get(name)) for name, words in list_problems(entries)]
     if not entries and not problems:
         problems.append(Problem("names no class"))
     if problems:

@@ -322,3 +322,31 @@ def test_the_commands_show_what_they_do(space: Workspace) -> None:
         )
         .stderr
     )
+
+
+def test_a_list_of_a_name_per_line_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("# what we collect\n\nplaying_bass_guitar\narchery\n")
+    with open_workspace(tmp_path / "w") as empty:
+        words = run(empty, "drop", "archery", "--reason", "x", status=1)
+        assert "the list of classes is empty; load one with `mimecurate classes load" in words
+        run(empty, "load", str(path))
+        assert [entry.name for entry in load_classes(empty.db)] == [
+            "archery",
+            "playing bass guitar",
+        ]
+        path.write_text("archery\nbowling\narchery\n")
+        assert "line 3: class 'archery' is already in line 1" in run(
+            empty, "load", str(path), status=1
+        )
+        path.write_text("class,definition\narchery,of bows\n")
+        assert "the header has no column 'name'" in run(empty, "load", str(path), status=1)
+
+
+def test_what_a_change_reaches_is_counted_in_words(space: Workspace) -> None:
+    judge(space.db, "vid-0000001", "yes", "hurdling")
+    store_queries(space.db, [Query("mime hurdles", "en", "hurdling")])
+    line = ["classes", "drop", "hurdling", "--reason", "x", "--dry-run", "-w", str(space.root)]
+    said = CliRunner().invoke(cli, line).stderr
+    assert "that become no: 1; 0 clips and 1 query go along" in said
+    assert "1 decisions" not in said

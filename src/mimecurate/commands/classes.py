@@ -10,7 +10,7 @@ command = LazyGroup(
     prefix="classes_",
     commands={
         "list": "List the classes, with their properties and other names.",
-        "load": "Add the classes of a CSV file, or replace what is known of them.",
+        "load": "Add the classes of a file, or replace what is known of them.",
         "combine": "Make one class of several; their names become aliases.",
         "split": "Make several classes of one.",
         "rename": "Call a class something else; the old name stays an alias.",

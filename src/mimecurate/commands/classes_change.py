@@ -10,7 +10,7 @@ import click
 from mimecurate.commands.classes_show import diff_json, show_diff
 from mimecurate.commands.discover_candidates import who_name, who_option
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_json, say
+from mimecurate.console import counted, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,10 @@ reason_option = click.option(
 @workspace_option
 @json_option
 def load(file: Path, workspace: Path, **more: Any) -> None:
-    """Add the classes of a CSV file, or replace what is known of them; none is removed.
+    """Add the classes of a file, or replace what is known of them; none is removed.
 
-    Columns: name, and optionally definition, object_size, scene, superclass, aliases, kinetics400,
-    kinetics600, kinetics700; `|` stands between several names.
+    A name per line, or CSV with the columns name, and optionally definition, object_size, scene,
+    superclass, aliases, kinetics400, kinetics600, kinetics700; `|` stands between several names.
 
     \b
     Example:
@@ -178,9 +178,9 @@ def _show(done: Applied) -> None:
     show_diff(done.diff)
     e = done.effects
     say(
-        f"{done.change.what}: {e.decided:,} decisions take another class, "
-        f"{e.undecided_again:,} are to be made again, {e.rejected:,} become no; "
-        f"{e.listed:,} clips and {e.queries:,} queries go along"
+        f"{done.change.what}: decisions that take another class: {e.decided:,}, that are to be "
+        f"made again: {e.undecided_again:,}, that become no: {e.rejected:,}; "
+        f"{counted(e.listed, 'clip')} and {counted(e.queries, 'query')} go along"
     )
     if e.by_hand:
         each = "; they count for each part" if done.change.splits else ""
