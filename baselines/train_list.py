@@ -70,7 +70,7 @@ def read_clip_list(reference: str, workspace: Path | None = None) -> ClipList:
     whole, split = _split_reference(reference)
     path = Path(whole)
     if path.is_file() and path.suffix.lower() != ".zip":
-        clips = _read_file(path)
+        clips = _read_file(path, by_split=split is not None)
     else:
         release = load_release(whole, workspace)
         clips = [LabelledClip(c.clip_id, c.label, c.split) for c in release.clips]
@@ -147,10 +147,11 @@ def _split_reference(reference: str) -> tuple[str, str | None]:
         return reference, None
 
 
-def _read_file(path: Path) -> list[LabelledClip]:
+def _read_file(path: Path, *, by_split: bool) -> list[LabelledClip]:
+    """Read a file; ``by_split``: a clip may be listed once in each split."""
     problems: list[Problem] = []
     clips: list[LabelledClip] = []
-    lines: dict[str, int | None] = {}
+    lines: dict[tuple[str, str | None], int | None] = {}
     try:
         with path.open("rb") as stream:
             has_ids = "clip_id" in _header(stream.readline(65_536))
@@ -159,11 +160,13 @@ def _read_file(path: Path) -> list[LabelledClip]:
             for row in rows:
                 if isinstance(row, Problem):
                     problems.append(row)
-                elif row.clip_id in lines:
-                    earlier = f"{row.clip_id} is listed twice, first in line {lines[row.clip_id]}"
+                    continue
+                key = row.clip_id, row.split if by_split else None
+                if key in lines:
+                    earlier = f"{row.clip_id} is listed twice, first in line {lines[key]}"
                     problems.append(Problem(f"{earlier}; keep one", row.line))
                 else:
-                    lines[row.clip_id] = row.line
+                    lines[key] = row.line
                     clips.append(row)
     except OSError as error:
         raise MimecurateError(f"{path} can't be read: {error.strerror}") from error

@@ -58,6 +58,21 @@ def test_one_split_of_a_list(tmp_path: Path) -> None:
         read_clip_list(f"{path}:test")
 
 
+def test_a_clip_in_two_splits_is_remarked_on_and_not_refused(tmp_path: Path) -> None:
+    rows = "clip_id,label,split\na,archery,train\nb,bowling,train\na,archery,val\n"
+    path = written(tmp_path / "l.csv", rows)
+
+    train, val = read_clip_list(f"{path}:train"), read_clip_list(f"{path}:val")
+
+    assert [clip.clip_id for clip in (*train.clips, *val.clips)] == ["a", "b", "a"]
+    assert any("1 clip in both lists, e.g. a" in line for line in list_remarks(train, val))
+    with pytest.raises(InvalidInputError, match="line 4: a is listed twice, first in line 2"):
+        read_clip_list(path)
+    written(tmp_path / "l.csv", rows + "a,archery,val\n")
+    with pytest.raises(InvalidInputError, match="line 5: a is listed twice, first in line 4"):
+        read_clip_list(f"{path}:val")
+
+
 def test_colon_in_a_file_name(tmp_path: Path) -> None:
     assert len(read_clip_list(written(tmp_path / "k:train", KINETICS)).clips) == 3
 
