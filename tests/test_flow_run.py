@@ -174,6 +174,18 @@ def test_the_command_reports_and_shows(
     assert (tmp_path / f"{CLIPS[0].clip_id}.png").stat().st_size > 100
 
 
+def test_without_a_release_all_clips_of_a_folder(
+    clips: dict[str, Path | None], tmp_path: Path
+) -> None:
+    command = ["baseline", "flow", "--out", str(tmp_path / "flow"), "--dry-run", "--json"]
+    dry = CliRunner().invoke(cli, [*command, "--clips", str(tmp_path / "clips")])
+    held = sum(path is not None for path in clips.values())
+    assert json.loads(dry.stdout) == {"clips": held, "present": 0, "without_media": 0}
+    for more, words in (([], "--clips DIR"), (["--clips", str(tmp_path), "--split", "a"], "--spl")):
+        wrong = CliRunner().invoke(cli, [*command, *more])
+        assert (wrong.exit_code, words in wrong.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mimecurate.baselines.speed import Speed
 from mimecurate.commands.options import json_option, workspace_option
-from mimecurate.console import print_json, progress, say
+from mimecurate.console import counted, print_json, progress, say
 from mimecurate.errors import MimecurateError, MissingExtraError, plain_words
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ _FAILURES_SHOWN = 5
 
 
 @click.command("flow")
-@click.option("--release", "reference", metavar="R", help="NAME@VERSION, or an exported release.")
+@click.option(
+    "--release",
+    "reference",
+    metavar="R",
+    help="NAME@VERSION, or an exported release; required without --clips.",
+)
 @click.option(
     "--clips",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the clips' media.  [default: the workspace's clips]",
+    help="Folder of the media; without --release, all of them.  [default: the workspace's clips]",
 )
 @click.option(
     "--out",
@@ -63,7 +69,7 @@ _FAILURES_SHOWN = 5
 @workspace_option
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Compute the optical flow of a release's clips, once.
+    """Compute the optical flow of clips, once: of a release, or all of a folder.
 
     Each clip's flow becomes one file, of 8 bits and cut off at 20 pixels as the two-stream papers
     have it. Run the same line again after a crash or Ctrl-C: only the rest is done, and clips
@@ -72,7 +78,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     \b
     Example:
       mimecurate baseline flow --release mimetics@1.0.0 --out flow --device cuda
-      mimecurate baseline flow --release mimetics@1.0.0 --out raft --method raft_large
+      mimecurate baseline flow --clips media/ --out raft --method raft_large
       mimecurate baseline flow --out flow --show 0zFbEjoGlhc_000006_000010
 
     Exit status: 0 all there, 1 could not be done, 2 wrong usage, 3 some clips failed.
@@ -92,8 +98,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _check_usage(options: dict[str, Any]) -> None:
-    if options["reference"] is None:
-        raise click.UsageError("Missing option '--release': NAME@VERSION or an exported release.")
+    if options["reference"] is None and options["clips"] is None:
+        raise click.UsageError("Give --release R, or --clips DIR for all clips of a folder.")
+    if options["split"] is not None and options["reference"] is None:
+        raise click.UsageError("--split is of a release: give --release R.")
     if options["weights"] is not None and not options["method"].startswith("raft"):
         raise click.UsageError(f"--weights is for RAFT; {options['method']} has none.")
     if options["compiled"] and options["method"] != "tvl1":
@@ -103,26 +111,14 @@ def _check_usage(options: dict[str, Any]) -> None:
 
 
 def _clips(options: dict[str, Any]) -> dict[str, Path | None]:
-    """Find the file of each clip of the release, or of one split of it."""
-    from mimecurate.curation.release_read import load_release
-    from mimecurate.evaluation.report_media import find_media
+    from mimecurate.baselines.clip_files import find_clip_files
 
-    workspace = options["workspace"]
-    release = load_release(options["reference"], workspace)
-    split = options["split"]
-    ids = [clip.clip_id for clip in release.clips if split is None or clip.split == split]
-    if not ids:
-        of = f"split {split!r} of " if split is not None else ""
-        raise MimecurateError(f"{of}{release.name}@{release.version} has no clips")
-    folder = options["clips"] or workspace / "clips"
-    if not folder.is_dir():
-        raise MimecurateError(f"{folder}: no such folder; say with --clips where the clips are")
-    found = find_media(folder, ids)
-    if not found:
-        raise MimecurateError(
-            f"{folder} has none of the {len(ids)} clips; say with --clips where they are"
-        )
-    return {clip_id: found.get(clip_id) for clip_id in ids}
+    return find_clip_files(
+        options["reference"],
+        options["clips"] or options["workspace"] / "clips",
+        options["workspace"],
+        split=options["split"],
+    )
 
 
 def _settings(options: dict[str, Any]) -> tuple[FlowSettings, int]:
@@ -176,12 +172,10 @@ def _run(
 
     check_method(settings)
     with progress("flow", len(clips)) as bar:
-        failed = 0
+        speed = Speed(len(clips))
 
         def note(clip_id: str, outcome: str) -> None:
-            nonlocal failed
-            failed += outcome == "failed"
-            bar.advance(note=f"{failed} failed" if failed else None)
+            bar.advance(note=speed.count(failed=outcome == "failed", skipped=outcome == "present"))
 
         return run_flow(clips, out, settings, workers=workers, on_result=note)
 
@@ -207,8 +201,8 @@ def _dry_run(
         print_json({"clips": len(clips), "present": there, "without_media": missing})
         return
     say(
-        f"{len(clips)} clips: {there} have flow (each is checked against its clip), "
-        f"{missing} have no file; {settings.method} on {settings.device}, "
+        f"{counted(len(clips), 'clip')}: {there:,} with flow (each is checked against its clip), "
+        f"{missing:,} without a file; {settings.method} on {settings.device}, "
         f"shorter side {settings.short_side}"
     )
 
@@ -226,7 +220,10 @@ def _print(report: FlowReport, options: dict[str, Any]) -> None:
                 "clips": report.failed,
             }
         )
-    say(f"{report.computed} computed, {report.present} were there, {len(report.failed)} failed")
+    say(
+        f"{report.computed:,} computed, {report.present:,} there before, "
+        f"{len(report.failed):,} failed"
+    )
     if options["as_json"] or not report.failed:
         return
     for clip_id, failure in list(report.failed.items())[:_FAILURES_SHOWN]:

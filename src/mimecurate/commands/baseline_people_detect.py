@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mimecurate.baselines.speed import Speed
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import counted, print_json, progress, say
 from mimecurate.errors import ClipError, MimecurateError, Reason
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from mimecurate.baselines.people import People
     from mimecurate.baselines.people_writer import PeopleWriter
 
-_ENDINGS = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
 _FAILURES_SHOWN = 5
 
 
 @click.command("detect")
-@click.option("--release", "reference", metavar="R", help="NAME@VERSION, or an exported release.")
+@click.option(
+    "--release",
+    "reference",
+    metavar="R",
+    help="NAME@VERSION, or an exported release; required without --clips.",
+)
 @click.option(
     "--clips",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -116,27 +121,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _clips(options: dict[str, Any]) -> dict[str, Path | None]:
+    from mimecurate.baselines.clip_files import find_clip_files
+
     if options["reference"] is None and options["clips"] is None:
         raise click.UsageError("Give --release R, or --clips DIR for all clips of a folder.")
     folder = options["clips"] or options["workspace"] / "clips"
-    if not folder.is_dir():
-        raise MimecurateError(f"{folder}: no such folder; say with --clips where the clips are")
-    if options["reference"] is None:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS)
-        if not paths:
-            raise MimecurateError(f"{folder} holds no media ({', '.join(sorted(_ENDINGS))})")
-        if len({path.stem for path in paths}) < len(paths):
-            raise MimecurateError(f"{folder} holds two files of the same name: clips are named so")
-        return {path.stem: path for path in paths}
-    from mimecurate.curation.release_read import load_release
-    from mimecurate.evaluation.report_media import find_media
-
-    release = load_release(options["reference"], options["workspace"])
-    ids = [clip.clip_id for clip in release.clips]
-    found = find_media(folder, ids)
-    if not found:
-        raise MimecurateError(f"{folder} has none of the {len(ids)} clips of the release")
-    return {clip_id: found.get(clip_id) for clip_id in ids}
+    return find_clip_files(options["reference"], folder, options["workspace"])
 
 
 def _detector(options: dict[str, Any]) -> tuple[Detector, dict[str, Any]]:
@@ -199,9 +189,10 @@ def _detect(
     failures: dict[str, str] = {}
     done = 0
     with progress("finding people", len(clips)) as bar:
+        speed = Speed(len(clips))
         for clip_id, path in clips.items():
             if clip_id in writer.done:
-                bar.advance()
+                bar.advance(note=speed.count(skipped=True))
                 continue
             try:
                 if path is None:
@@ -213,7 +204,7 @@ def _detect(
             else:
                 writer.add(people)
                 done += 1
-            bar.advance(note=f"{len(failures)} failed" if failures else None)
+            bar.advance(note=speed.count(failed=clip_id in failures))
     writer.flush()
     return {"failures": failures, "done": done}
 
@@ -268,6 +259,6 @@ def _report(
     for clip_id, reason in list(failures.items())[:_FAILURES_SHOWN]:
         say(f"{clip_id}: {reason}")
     say(
-        f"{options['out']}: {counted(held, 'clip')}, {skipped} of them there before, "
-        f"{len(failures)} failed"
+        f"{options['out']}: {counted(held, 'clip')}, {skipped:,} of them there before, "
+        f"{len(failures):,} failed"
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from mimecurate.baselines.speed import Speed
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import counted, print_json, progress, say
 
@@ -134,7 +134,7 @@ class RunView:
         self._bar: Progress | None = None
         self._download: Progress | None = None
         self._total = self._done = 0
-        self._began = time.monotonic()
+        self._speed = Speed(0)
 
     def bytes(self, done: int, total: int | None) -> None:
         """Show a download of weights."""
@@ -149,7 +149,8 @@ class RunView:
     def plan(self, clips: int, finished: int) -> None:
         """Begin."""
         self.close()
-        self._total, self._done, self._began = clips - finished, 0, time.monotonic()
+        self._total, self._done = clips - finished, 0
+        self._speed = Speed(self._total)
         if is_first_rank() and finished:
             say(f"{counted(finished, 'clip')} finished before")
         if is_first_rank() and self._total:
@@ -161,9 +162,7 @@ class RunView:
             return
         number = min(number, self._total - self._done)
         self._done += number
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        left_s = (self._total - self._done) / rate
-        self._bar.advance(number, note=f"{rate:.3g} clips/s, {_duration(left_s)} left")
+        self._bar.advance(number, note=self._speed.count(number))
 
     def close(self) -> None:
         """Take the bars away."""
@@ -215,15 +214,3 @@ def _show_plan(model: str, options: dict[str, Any], *, as_json: bool) -> None:
         return
     say(f"{model}: {counted(found['clips'], 'clip')} of {found['release']}")
     say(f"{found['finished']:,} finished before, {found['without_media']:,} without media")
-
-
-def _duration(seconds: float) -> str:
-    """Write a rough duration.
-
-    >>> _duration(42), _duration(3700), _duration(90_000)
-    ('42 s', '1 h 2 min', '25 h 0 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
