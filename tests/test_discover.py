@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mimecurate.curation.loopback_youtube import Asked
+
 
 @pytest.fixture
 def space(tmp_path: Path) -> Iterator[Workspace]:
@@ -227,6 +229,19 @@ def test_a_query_begun_again_is_asked_whole_in_the_same_run(space: Workspace) ->
     assert (refused.begun_again, refused.failed) == (0, 1), "it was asked for no page"
     source.answers = [page("e")]
     assert discover(space, QUERIES[1:2], source, per_query=4).new == 1
+
+
+def test_a_page_that_expires_between_two_pages_of_a_run_begins_the_query_again(
+    space: Workspace, server: LoopbackYouTube
+) -> None:
+    def expire_first_token(asked: Asked) -> None:
+        token = asked.parameters.get("pageToken")
+        server.expired = {token} if token and len(server.asked) == 2 else set()
+
+    server.on_request = expire_first_token
+    report = discover(space, QUERIES[:1], api(server), per_query=100)
+    assert [a.parameters.get("pageToken") is None for a in server.asked] == [1, 0, 1, 0]
+    assert (report.begun_again, report.failed, report.searches, report.new) == (1, 0, 4, 100)
 
 
 def test_a_source_without_answers_is_not_asked_for_ever(space: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_caption_says_what_it_counts() -> None:
     page = economics_page({"class": ROWS, "query": ROWS[:1]}, RANKED)
     assert "<caption>2 classes</caption>" in page
     assert "<caption>1 query</caption>" in page
-    many = [Row(f"mime {n}", *[1] * 7, None, None, None, None) for n in range(201)]  # type: ignore[arg-type]
+    many = [replace(ROWS[1], key=f"mime {n}") for n in range(201)]
     page = economics_page({"query": many}, [])
     assert "<caption>201 queries; the 200 with most yes and most found</caption>" in page
 
