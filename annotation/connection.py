@@ -26,10 +26,10 @@ except ModuleNotFoundError as error:
 
 from mimecurate.annotation.server_token import TokenExchangeError, make_auth
 from mimecurate.annotation.server_words import kind_of, network_words, refusal, time_limit_s
+from mimecurate.schemas.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
     from label_studio_sdk import LabelStudio
 
@@ -57,7 +57,7 @@ class LostAnswerError(ServerError):
     """A write was sent and its answer lost; whether it was done shows only on the server."""
 
 
-class Connection:
+class Connection(Closing):
     """An open connection, as one user; close it, or use it in a ``with`` statement."""
 
     def __init__(self, url: str, token: str, *, timeout_s: float = 60) -> None:
@@ -152,19 +152,6 @@ class Connection:
     def close(self) -> None:
         """Close what is kept open."""
         self._client.close()
-
-    def __enter__(self) -> Connection:
-        """Return the connection itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _json(
         self,

@@ -11,10 +11,11 @@ from __future__ import annotations
 import bisect
 import functools
 import importlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -24,13 +25,14 @@ from av.video.reformatter import VideoReformatter
 from mimecurate.curation.media_source import open_media
 from mimecurate.curation.open_container import demux, tick_of
 from mimecurate.errors import ClipError, MimecurateError, Reason, plain_words
+from mimecurate.schemas.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
-    from types import TracebackType
 
     from av import VideoFrame
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from mimecurate.curation.media_source import MediaSource
@@ -43,7 +45,7 @@ _SKIP_FRAMES = 8
 """A gap this long is worth seeking over, where a key frame lies in it."""
 
 
-class Video(ABC):
+class Video(Closing):
     """An open video: ``frames`` of ``height`` x ``width`` pixels, upright.
 
     Attributes:
@@ -85,19 +87,6 @@ class Video(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the file."""
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _check(self, indices: Sequence[int]) -> None:
         wrong = next((i for i in indices if not 0 <= i < self.frames), None)
@@ -209,8 +198,20 @@ def _read_times(source: MediaSource, name: str) -> _Times:
     shown.sort()
     keys.sort()
     span = (shown[-1] - shown[0]) * tick_of(stream)
-    fps = (len(shown) - 1) / span if span > 0 else stream.average_rate or 25
-    return _Times(shown, keys, float(fps))
+    return _Times(shown, keys, float(_rate(stream, len(shown) - 1, span)))
+
+
+def _rate(stream: VideoStream, steps: int, span: Fraction) -> Fraction:
+    """Give the rate by the times, or the container's own where it differs by their rounding alone.
+
+    Times in whole milliseconds (Matroska, WebM) make 30 frames per second a little more or less.
+    """
+    if span <= 0:
+        return stream.average_rate or Fraction(25)
+    for told in (stream.average_rate, stream.guessed_rate):
+        if told and abs(steps / told - span) <= tick_of(stream):
+            return told
+    return steps / span
 
 
 class _TorchcodecVideo(Video):

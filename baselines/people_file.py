@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,10 +35,9 @@ from mimecurate.errors import (
     Reason,
     plain_words,
 )
+from mimecurate.schemas.closing import Closing
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mimecurate.baselines.people import People
 
 MOST_GROUP_BYTES = 1 << 30
@@ -73,7 +72,7 @@ def open_people(path: str | Path) -> Mapping[str, People]:
     raise InvalidInputError(str(path), [Problem("is neither Parquet nor .npz")], _HINT)
 
 
-class PeopleFile(Mapping[str, "People"]):
+class PeopleFile(Mapping[str, "People"], Closing):
     """People of many clips in a Parquet file; at most one row group is in memory.
 
     Attributes:
@@ -148,19 +147,6 @@ class PeopleFile(Mapping[str, "People"]):
         """Close the file."""
         self._group = (-1, None)
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def problems(self) -> Iterator[Problem]:
         """Read the whole file, a clip at a time, and give all that is wrong with its rows."""

@@ -11,18 +11,18 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from mimecurate.schemas.closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
 _CASTAGNOLI = 0x82F63B78
 _START = b"\x08\x01"
 """A ``SessionLog`` whose status is START: what had this step or a later one is no more."""
 
 
-class EventFile:
+class EventFile(Closing):
     """A file of scalars that grows; each `add` is on its way to the disk when it returns."""
 
     def __init__(self, folder: Path, *, first_step: int = 0) -> None:
@@ -50,19 +50,6 @@ class EventFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """Return the file itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def _write(self, event: bytes) -> None:
         event = b"\x09" + struct.pack("<d", time.time()) + event

@@ -9,15 +9,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mimecurate.curation.fetch_plan import JobSpool
 from mimecurate.curation.pacing import site_of
+from mimecurate.schemas.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from mimecurate.curation.fetch_plan import ClipJob, VideoJob
     from mimecurate.curation.pacing import Pacer, SitePausedError
@@ -28,7 +28,7 @@ MAX_WAIT_S = 10_800.0
 GIVE_UP_AFTER = 20
 
 
-class VideoQueue:
+class VideoQueue(Closing):
     """Hands out the videos of a run, in rounds; each takes up what the one before put aside.
 
     It belongs to the run's own thread. Close it, or use it in a ``with`` statement.
@@ -124,19 +124,6 @@ class VideoQueue:
     def close(self) -> None:
         """Give the disk space back."""
         self._aside.close()
-
-    def __enter__(self) -> Self:
-        """Return the queue itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Give the disk space back."""
-        self.close()
 
     def _ready(self, jobs: Iterator[VideoJob]) -> Iterator[VideoJob]:
         for job in jobs:

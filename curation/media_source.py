@@ -29,12 +29,12 @@ from mimecurate.curation.open_container import (
 from mimecurate.curation.range_file import RangeFile
 from mimecurate.curation.read_plan import fragments_between, ranges_by_cues, ranges_by_index
 from mimecurate.errors import ClipError, Reason
+from mimecurate.schemas.closing import Closing
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Sequence
-    from types import TracebackType
-    from typing import BinaryIO, Self
+    from typing import BinaryIO
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -64,7 +64,7 @@ class _Key:
 
 
 @dataclass(slots=True)
-class MediaSource:
+class MediaSource(Closing):
     """An open media file. `prefetch` and `seek_to` may replace ``container`` and its streams."""
 
     file: BinaryIO | io.RawIOBase
@@ -100,19 +100,6 @@ class MediaSource:
         """Close the file, too."""
         self.container.close()
         self.file.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
 
 def open_media(file: BinaryIO | io.RawIOBase, *, name: str, need_video: bool = True) -> MediaSource:

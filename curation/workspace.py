@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mimecurate.errors import WorkspaceBusyError, WorkspaceError
+from mimecurate.schemas.closing import Closing
 from mimecurate.schemas.database import open_database, open_database_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from sqlite_utils import Database
 
@@ -27,7 +27,7 @@ DATABASE = "mimecurate.db"
 
 
 @dataclass(frozen=True)
-class Workspace:
+class Workspace(Closing):
     """An open workspace; close it, or use it in a ``with`` statement."""
 
     root: Path
@@ -80,19 +80,6 @@ class Workspace:
     def close(self) -> None:
         """Close the database."""
         self.db.close()
-
-    def __enter__(self) -> Workspace:
-        """Return the workspace itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the database."""
-        self.close()
 
 
 def open_workspace(path: Path | str = ".", *, read_only: bool = False) -> Workspace:
