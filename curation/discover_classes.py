@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mimecurate.curation.class_list import normal_class_name
-from mimecurate.curation.classes import find_class, no_class
+from mimecurate.curation.classes import classes_called, find_class, no_class
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -22,24 +22,20 @@ def known_class(db: Database, label: str) -> str:
 
     Raises:
         MimecurateError: neither the list nor a query, a find or a clip has it; says what is near.
+            Or it was split; says into what.
     """
-    name = normal_class_name(label)
     if _has(db, "query_classes", label):
         return label
+    name = normal_class_name(label)
     known = _of_list_and_queries(db)
-    try:
-        found = find_class(db, name)
-    except MimecurateError as error:
-        found, refusal = name, str(error)
-        if "did you mean" not in refusal and "was split" not in refusal:
-            refusal = no_class(name, known)
-    else:
-        if found in known:
-            return found
-        refusal = no_class(name, known) if known else f"no class {name[:60]!r}; {_EMPTY}"
-    if any(_has(db, table, found) for table in ("query_classes", "manual_finds", "clips")):
-        return found
-    raise MimecurateError(refusal)
+    if name in known:
+        return name
+    if name in classes_called(db):
+        return find_class(db, name)
+    if any(_has(db, table, name) for table in ("manual_finds", "clips")):
+        return name
+    words = no_class(name, known) if known else f"no class {name[:60]!r}; {_EMPTY}"
+    raise MimecurateError(words)
 
 
 def doubt_of_class(db: Database, label: str) -> str:

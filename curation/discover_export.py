@@ -80,12 +80,22 @@ def fetch_list(
     def is_wanted(name: str) -> bool:
         return not classes or name in classes
 
+    refused = {
+        video_id
+        for (video_id,) in db.execute(
+            "SELECT video_id FROM rejections JOIN candidates USING (candidate_id) "
+            "WHERE label IS NOT NULL"
+        )
+    }
     for row in list_candidates(db, label=label, states=states, limit=limit):
         if row["url"] is None:
             continue
         url, video_id = str(row["url"]), str(row["video_id"])
         said = set(filter(None, str(row["labels"] or "").split("; ")))
-        left = said if row["state"] == "rejected" else said - _rejected(db, video_id, called)
+        is_rejected = row["state"] == "rejected"
+        left = set(said)
+        if video_id in refused and not is_rejected:
+            left -= _rejected(db, video_id, called)
         labels = sorted(filter(is_wanted, left))
         wanted = label or (labels[0] if len(labels) == 1 else "")
         spans = db.execute(
@@ -98,7 +108,7 @@ def fetch_list(
                 "length": MANUAL_CLIP_MS,
                 "video_id": video_id,
                 "label": label,
-                "rejected": row["state"] == "rejected",
+                "rejected": is_rejected,
             },
         ).fetchall()
         for start, end, name in spans:

@@ -15,6 +15,7 @@ from mimecurate.curation.class_changes import apply_change, combine, drop, load,
 from mimecurate.curation.class_maps import map_version, version_of_release
 from mimecurate.curation.classes import ClassEntry, find_class, load_classes, save_classes
 from mimecurate.curation.discover_candidates import list_candidates
+from mimecurate.curation.discover_classes import known_class
 from mimecurate.curation.discover_economics import By, economics, read_ledger
 from mimecurate.curation.discover_export import fetch_list
 from mimecurate.curation.discover_record import record_page, record_spending, store_queries
@@ -162,8 +163,9 @@ def test_finds_and_rejections_of_a_split_class_count_for_each_part(space: Worksp
     assert rejected in {c["video_id"] for c in list_candidates(space.db, label="archery")}
     rows = {row[4]: row[3] for row in fetch_list(space.db, label=None, states=(), limit=None)}
     assert rows[find] == "", "nobody knows which"
-    with pytest.raises(MimecurateError, match="was split: name one of 'drinking tea'"):
-        find_class(space.db, "drinking")
+    for find_it in (find_class, known_class):
+        with pytest.raises(MimecurateError, match="was split: name one of 'drinking tea'"):
+            find_it(space.db, "drinking")
     change(space, combine(space.db, PARTS, "drinking (again)"))
     rows = {row[4]: row[3] for row in fetch_list(space.db, label=None, states=(), limit=None)}
     assert rows[find] == rows[old] == "drinking (again)"
