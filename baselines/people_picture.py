@@ -12,6 +12,8 @@ from mimecurate.baselines.skeleton_graphs import LAYOUTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from mimecurate.baselines.people import People, Tube
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#00a0a0", "#c000c0", "#806000")
@@ -20,24 +22,35 @@ _PANEL = 240
 """Pixels of a panel's longer side."""
 
 
-def draw_tubes(people: People, tubes: Sequence[Tube]) -> Image.Image:
+def moments_of(people: People) -> list[int]:
+    """Choose the frames that are drawn: six, evenly over the clip."""
+    last = max(people.frames - 1, 0)
+    moments: list[int] = np.unique(np.linspace(0, last, _MOMENTS).round().astype(int)).tolist()
+    return moments
+
+
+def draw_tubes(
+    people: People, tubes: Sequence[Tube], frames: Sequence[NDArray[np.uint8]] = ()
+) -> Image.Image:
     """Draw boxes and joints at a few moments, from left to right.
 
-    The first eight tubes are drawn, those with the best detections; a box that was filled in is
-    thin. Frames themselves are not in a people file, and the ground stays white.
+    The first tubes are drawn, one for each of `COLOURS`; a box that was filled in is thin.
 
     Args:
         people: of the clip.
-        tubes: as `mimecurate.baselines.tubes.link_tubes` gives them.
+        tubes: as `mimecurate.baselines.tubes.link_tubes` gives them: best detection first.
+        frames: uint8[H, W, 3] of each of `moments_of`; none: the ground is grey.
     """
     width = people.width or max(1, int(people.boxes[:, 2].max(initial=1)))
     height = people.height or max(1, int(people.boxes[:, 3].max(initial=1)))
     scale = _PANEL / max(width, height)
     panel = max(1, round(width * scale)), max(1, round(height * scale))
-    moments = np.unique(np.linspace(0, max(people.frames - 1, 0), _MOMENTS).round().astype(int))
+    moments = moments_of(people)
     picture = Image.new("RGB", ((panel[0] + 4) * len(moments), panel[1] + 14), "white")
-    for place, moment in enumerate(moments.tolist()):
+    for place, moment in enumerate(moments):
         one = Image.new("RGB", panel, "#f4f4f4")
+        if frames:
+            one = Image.fromarray(frames[place]).resize(panel, Image.Resampling.BILINEAR)
         draw = ImageDraw.Draw(one)
         for tube, colour in zip(tubes, COLOURS, strict=False):
             at = moment - tube.start

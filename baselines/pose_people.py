@@ -190,11 +190,11 @@ def around(joints: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[
 
 
 def guarded(clip_id: str, read: Any, *arguments: Any) -> People | ClipError:
-    """Read a clip, or say why it can't be read."""
+    """Read a clip, or say why it can't be read, without its name."""
     try:
         people: People = read(clip_id, *arguments)
     except (InvalidInputError, UnsafePickleError, SettingError) as error:
-        return ClipError(Reason.CORRUPT, str(error))
+        return ClipError(Reason.CORRUPT, str(error).removeprefix(f"{clip_id}: "))
     except (MimecurateError, OSError) as error:
         return ClipError(Reason.UNAVAILABLE, plain_words(error))
     return people

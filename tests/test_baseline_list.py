@@ -22,8 +22,10 @@ def test_the_table_fits_80_columns_and_breaks_no_row(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "80")
     lines = listed().splitlines()
     assert max(map(len, lines)) <= 80
-    rows = {line.split()[0]: line for line in lines[1 : 1 + len(model_cards())]}
+    table = lines[: lines.index("")]
+    rows = {line.split()[0]: line for line in table[-len(model_cards()) :]}
     assert set(rows) == set(model_cards())
+    assert "(M)" in " ".join(table[: -len(model_cards())])
     assert rows["r2plus1d_18"].split() == [
         *("r2plus1d_18", "16x112x112", "rgb", "31.5", "40.5", "400", "Tran", "2018"),
     ]
@@ -53,7 +55,11 @@ def test_one_model_in_words_and_as_json() -> None:
     assert "Video Swin Transformer, CVPR 2022" in words
     assert "https://download.pytorch.org/models/swin3d_b_22k-7c6ae6fa.pth" in words
     assert "begins 7c6ae6fa" in words
+    assert "settings" not in words  # its own name alone
     assert json.loads(listed("swin3d_b", "--json"))["parameters"] == 88_048_984
+    words = listed("resnext101_flow_64f")
+    assert "(to be downloaded by hand)" in " ".join(words.split())
+    assert "where:" not in words
 
 
 def test_an_unknown_model_says_what_is_near() -> None:

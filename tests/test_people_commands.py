@@ -45,6 +45,50 @@ def test_imports_what_can_be_read_and_records_the_rest(tmp_path: Path) -> None:
         assert [failure[:2] for failure in people_file.failures] == [("bad", "corrupt")]
 
 
+def test_a_failed_clip_is_named_once(tmp_path: Path) -> None:
+    for clip in ("good", "bad"):
+        (tmp_path / "in" / clip).mkdir(parents=True)
+        people = [{}] if clip == "bad" else []
+        (tmp_path / "in" / clip / "x_0_keypoints.json").write_text(json.dumps({"people": people}))
+    out = tmp_path / "p.parquet"
+    given = ("import", tmp_path / "in", "--format", "openpose", "--size", "340x256", "--out", out)
+    words = "bad: x_0_keypoints.json: pose_keypoints_2d holds 0 numbers"
+    for shown in (run(*given), run("show", out)):
+        assert words in shown.stderr
+        assert shown.stderr.count("bad") == 1
+    assert "imported openpose" in run("show", out).stdout
+
+
+def test_a_clip_that_is_not_there_is_said_with_what_is_known_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    failure = ("worse", "corrupt", "it is cut off")
+    write_people(path, [made_people("-x_000001_000002", [1])], failures=[failure])
+    assert "worse, which failed: corrupt: it is cut off" in run("show", path, "worse").stderr
+    assert "it has 1 other" in run("show", path, "no").stderr
+    wrong = run("show", path, "-x_000001_000002")
+    assert wrong.exit_code == 2
+    assert "show FILE -- -x_000001_000002" in wrong.stderr
+    assert run("show", path, "--", "-x_000001_000002").exit_code == 0
+    assert "clip id" not in run("show", path, "--chekc").stderr
+
+
+def test_draws_on_the_clip_s_frames_where_they_are(tmp_path: Path, sample: SampleMaker) -> None:
+    need("torch", find_spec("torch"), "pip install 'mimecurate[baselines]'")
+    path, png = tmp_path / "p.parquet", tmp_path / "t.png"
+    write_people(path, [made_people("a", [10, 10])])
+    given = ("show", path, "a", "--png", png, "--clips", tmp_path)
+    on_grey = run(*given)
+    assert "the 8 of 19 tubes with the best detections, on grey" in on_grey.stderr
+    grey = png.read_bytes()
+    (tmp_path / "a.mp4").symlink_to(sample(VideoSpec(seconds=0.5)).path)
+    assert "on the frames of" in run(*given).stderr
+    assert png.read_bytes() != grey
+    (tmp_path / "a.mp4").unlink()
+    (tmp_path / "a.mp4").write_text("no video")
+    assert "on grey: a.mp4: " in run(*given).stderr
+    assert png.read_bytes() == grey
+
+
 def test_shows_tubes_as_a_table_and_a_picture(tmp_path: Path) -> None:
     path, png = tmp_path / "p.parquet", tmp_path / "t.png"
     write_people(path, [made_people("a", [2, 1, 0, 1])])

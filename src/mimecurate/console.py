@@ -15,7 +15,7 @@ import click
 from mimecurate.errors import counted as counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PLAIN_INTERVAL_S = 5.0
@@ -61,6 +61,25 @@ def printable(text: str) -> str:
         c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
         for c in text
     )
+
+
+def pairs_text(values: Mapping[str, object]) -> str:
+    """Write names and values in a line; what is None is left out.
+
+    >>> pairs_text({"model": "tiny", "seed": None, "lr": 0.10, "versions": {"av": "18"}})
+    'model tiny, lr 0.1, versions (av 18)'
+    """
+    return ", ".join(
+        f"{name} {_value_text(value)}" for name, value in values.items() if value is not None
+    )
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({pairs_text(value)})"
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(map(_value_text, value))})"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

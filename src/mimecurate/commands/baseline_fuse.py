@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimecurate.commands.options import json_option
-from mimecurate.console import print_json, say
+from mimecurate.console import counted, print_json, say
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -145,7 +145,10 @@ def _show(
         say(f"{system.file}: {source['scores']}, share {source['weight']:.3g}")
     if fused.skipped_clips or fused.skipped_classes:
         say(
-            f"left out, not in every file: {len(fused.skipped_clips)} clips, "
-            f"{len(fused.skipped_classes)} classes"
+            f"left out, not in every file: {counted(len(fused.skipped_clips), 'clip')}, "
+            f"{counted(len(fused.skipped_classes), 'class')}"
         )
-    say(f"wrote {out}: {len(fused.clip_ids)} clips, {len(fused.class_names)} classes")
+    say(
+        f"wrote {out}: {counted(len(fused.clip_ids), 'clip')}, "
+        f"{counted(len(fused.class_names), 'class')}"
+    )

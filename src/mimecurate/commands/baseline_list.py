@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimecurate.commands.options import json_option
-from mimecurate.console import print_json, print_table
+from mimecurate.console import pairs_text, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ def command(name: str | None, as_json: bool) -> None:
         print_json([_as_json(card) for card in cards])
         return
     print_table(
-        ["model", "input", "params", "GFLOPs", "classes", "paper"],
+        ["model", "input", "params (M)", "GFLOPs", "classes", "paper"],
         [
             [
                 card.name,
@@ -123,12 +123,12 @@ def _show(card: ModelCard) -> None:
         ("classes", f"{card.classes}"),
         ("parameters", f"{card.parameters:,}"),
         ("GFLOPs", f"{card.gflops:g} (billions of multiply-adds of one view)"),
-        ("settings", _pairs(card.settings)),
+        ("settings", pairs_text({k: v for k, v in card.settings.items() if v != card.name})),
     ]
     if card.protocol is not None:
-        rows.append(("input", _pairs(asdict(card.protocol))))
+        rows.append(("input", pairs_text(asdict(card.protocol))))
     if card.pose is not None:
-        rows.append(("input", _pairs(asdict(card.pose))))
+        rows.append(("input", pairs_text(asdict(card.pose))))
     click.echo(card.name)
     _print_rows(rows, "  ")
     if not card.weights:
@@ -138,8 +138,8 @@ def _show(card: ModelCard) -> None:
         sha256 = weights.sha256 or "not given by the publisher"
         _print_rows(
             [
-                ("from", weights.url or "by hand"),
-                ("where", weights.where),
+                ("from", weights.url or f"{weights.where} (to be downloaded by hand)"),
+                ("where", weights.where if weights.url else ""),
                 ("SHA-256", sha256 if len(sha256) != 8 else f"begins {sha256}"),
                 ("licence", weights.licence),
             ],
@@ -152,15 +152,3 @@ def _print_rows(rows: Iterable[tuple[str, str]], indent: str) -> None:
         if value:
             for line in _WRAPPER.wrap(f"{name}: {value}"):
                 click.echo(indent + line)
-
-
-def _pairs(values: Any) -> str:
-    return ", ".join(
-        f"{name} {_text(value)}" for name, value in values.items() if value is not None
-    )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return "(" + ", ".join(map(_text, value)) + ")"
-    return f"{value:g}" if isinstance(value, float) else str(value)

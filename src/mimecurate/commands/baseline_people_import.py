@@ -93,7 +93,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     else:
         for clip_id, _, message in failures[:_FAILURES_SHOWN]:
             say(f"{clip_id}: {message}")
-        say(f"{options['out']}: {counted(held, 'clip')}, {len(failures)} failed")
+        say(f"{options['out']}: {counted(held, 'clip')}, {len(failures):,} failed")
     ctx.exit(3 if failures else 0)
 
 
