@@ -48,7 +48,7 @@ def test_imports_what_can_be_read_and_records_the_rest(tmp_path: Path) -> None:
 def test_a_failed_clip_is_named_once(tmp_path: Path) -> None:
     for clip in ("good", "bad"):
         (tmp_path / "in" / clip).mkdir(parents=True)
-        people = [{}] if clip == "bad" else []
+        people: list[dict[str, int]] = [{}] if clip == "bad" else []
         (tmp_path / "in" / clip / "x_0_keypoints.json").write_text(json.dumps({"people": people}))
     out = tmp_path / "p.parquet"
     given = ("import", tmp_path / "in", "--format", "openpose", "--size", "340x256", "--out", out)
