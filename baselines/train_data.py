@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mimecurate.baselines.decode import Video
     from mimecurate.baselines.protocol import Protocol
 
 LARGEST = 1.25
@@ -46,6 +47,7 @@ class FrameClips:
         protocol: Protocol,
         *,
         batch_size: int = 8,
+        augment: bool = True,
     ) -> None:
         """Describe the clips; no file is opened yet.
 
@@ -55,9 +57,10 @@ class FrameClips:
             labels: the number of each one's class.
             protocol: the frames that the model wants.
             batch_size: clips that are scored at once.
+            augment: crop, resize and mirror at random; otherwise the centre is cut out.
         """
         self.clip_ids, self.labels, self._paths = clip_ids, labels, paths
-        self._protocol, self._batch_size = protocol, batch_size
+        self._protocol, self._batch_size, self._augment = protocol, batch_size, augment
 
     def __len__(self) -> int:
         """Count them."""
@@ -65,6 +68,8 @@ class FrameClips:
 
     def draw(self, index: int, rng: np.random.Generator) -> Tensor:
         """Draw T frames at stride τ, a square of them, and perhaps its mirror image.
+
+        Without augmentation the frames alone are drawn, and their centre is cut out.
 
         Args:
             index: of the clip.
@@ -79,7 +84,10 @@ class FrameClips:
         """
         protocol = self._protocol
         with open_video(self._paths[index]) as video:
-            frames = video.read(random_frames(protocol, video.frames, video.fps, rng))
+            chosen = random_frames(protocol, video.frames, video.fps, rng)
+            if not self._augment:
+                return self._centre(video, index, chosen)
+            frames = video.read(chosen)
         top, left, height, width = random_window(protocol, frames.shape[-2], frames.shape[-1], rng)
         window = frames[..., top : top + height, left : left + width]
         sized = resize(window, replace(protocol, resize=protocol.crop, short_side=None))
@@ -99,11 +107,13 @@ class FrameClips:
         Raises:
             ClipError: the file is not there or can't be decoded.
         """
-        protocol = replace(self._protocol, crops=1)
         with open_video(self._paths[index]) as video:
-            views = view_frames(protocol, video.frames, video.fps)
-            frames = video.read(views[len(views) // 2].tolist())
-        return crop(resize(frames, protocol), protocol)[0].contiguous()
+            views = view_frames(self._protocol, video.frames, video.fps)
+            return self._centre(video, index, views[len(views) // 2].tolist())
+
+    def _centre(self, video: Video, index: int, chosen: Sequence[int]) -> Tensor:
+        protocol = replace(self._protocol, crops=1)
+        return crop(resize(video.read(chosen), protocol), protocol)[0].contiguous()
 
     def scores(
         self, model: nn.Module, indices: Sequence[int], device: torch.device, workers: int

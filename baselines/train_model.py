@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mimecurate.baselines.cores import usable_cores
+from mimecurate.baselines.devices import find_device
 from mimecurate.baselines.registry import find_card
-from mimecurate.baselines.run_setup import find_device
 from mimecurate.baselines.train import Trained, fit
 from mimecurate.baselines.train_data import FrameClips
 from mimecurate.baselines.train_list import common_classes, list_remarks, read_clip_list
@@ -59,6 +59,7 @@ class TrainOptions:
     lr: float | None = None
     weights: str | None = None
     frozen: tuple[str, ...] = ()
+    augment: bool = True
     device: str | None = None
     amp: Literal["off", "bf16"] = "off"
     seed: int = 0
@@ -146,6 +147,7 @@ def plan_training(model: str, options: TrainOptions) -> Plan:
         seed=options.seed,
         amp=options.amp,
         frozen=resolved_parts(start.model, options.frozen, start.head),
+        augment=options.augment,
     )
     clips, missing = _find_clips(card, options, (train, val), class_names, start, people)
     remarks = list_remarks(train, val)
@@ -193,8 +195,7 @@ def run_training(plan: Plan, watcher: Watcher) -> Trained:
 
 def default_workers() -> int:
     """Say how many processes read clips: the cores but one, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(0, min((cores or 1) - 1, 8))
+    return min(usable_cores() - 1, 8)
 
 
 def write_left_out(path: Path, left_out: Mapping[str, str]) -> None:
@@ -265,11 +266,13 @@ def _find_clips(
         if not there.intersection(names):
             raise MimecurateError(f"{each.name}: {why} for any of its {len(each.clips):,} clips")
         if people is not None:
-            made.append(PeopleClips(names, people, labels, card, start.model))
+            made.append(
+                PeopleClips(names, people, labels, card, start.model, augment=options.augment)
+            )
         else:
             assert card.protocol is not None
             paths = [media.get(name, Path(f"{name}.mp4")) for name in names]
-            made.append(FrameClips(names, paths, labels, card.protocol))
+            made.append(FrameClips(names, paths, labels, card.protocol, augment=options.augment))
     return (made[0], made[1]), dict.fromkeys(sorted(ids - there), f"{Reason.UNAVAILABLE}: {why}")
 
 

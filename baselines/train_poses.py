@@ -49,6 +49,8 @@ class PeopleClips:
         labels: Sequence[int],
         card: ModelCard,
         model: nn.Module,
+        *,
+        augment: bool = True,
     ) -> None:
         """Describe the clips; nobody is looked up yet.
 
@@ -58,11 +60,12 @@ class PeopleClips:
             labels: the number of each one's class.
             card: of the model.
             model: as it was built, for what it reads.
+            augment: move joints in two dimensions at random.
         """
         assert card.pose is not None
         reader: Any = model
         self.clip_ids, self.labels = clip_ids, labels
-        self._people, self._card = people, card
+        self._people, self._card, self._augment = people, card, augment
         self._process = os.getpid()
         self._protocol = protocol_of(reader, card.pose)
         self._channels: int = reader.channels if self._protocol.layout else reader.width
@@ -91,7 +94,7 @@ class PeopleClips:
         lengths = np.array([sequence.shape[1] for sequence in found])
         sequence = found[rng.choice(len(found), p=lengths / lengths.sum())]
         stretch = random_view(sequence, protocol, rng, stretch_frames(protocol))
-        if protocol.layout and protocol.dimensions == 2:
+        if self._augment and protocol.layout and protocol.dimensions == 2:
             stretch = random_move(stretch, rng)
         return torch.from_numpy(np.ascontiguousarray(stretch))
 

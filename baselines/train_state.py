@@ -9,13 +9,13 @@ and every random number one of the seed and the step, so there is no state of ei
 from __future__ import annotations
 
 import contextlib
-import pickle
 import uuid
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from mimecurate.baselines.checkpoints import read_document
 from mimecurate.curation.media_store import publish
 from mimecurate.errors import MimecurateError, plain_words
 
@@ -42,6 +42,7 @@ class TrainSettings:
         seed: of the order of clips, the augmentation, new weights and dropout.
         amp: ``bf16`` computes in bfloat16 where it may.
         frozen: parts of the model, by the beginning of their names, that stay as they are.
+        augment: whether joints are moved, and frames cropped, resized and mirrored, at random.
     """
 
     epochs: int
@@ -54,6 +55,7 @@ class TrainSettings:
     seed: int = 0
     amp: Literal["off", "bf16"] = "off"
     frozen: tuple[str, ...] = ()
+    augment: bool = True
 
     def lr_at(self, epoch: int) -> float:
         """Give the learning rate of an epoch, counted from 0.
@@ -173,37 +175,36 @@ def load_training(path: Path) -> dict[str, Any]:
     Raises:
         MimecurateError: it can't be read, or is something else.
     """
-    try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise MimecurateError(f"{path}: can't be read: {plain_words(error)}") from error
-    except pickle.UnpicklingError as error:
-        raise MimecurateError(f"{path}: holds more than tensors and settings; not read") from error
-    except Exception as error:  # torch raises whatever the bytes lead to
-        words = (str(error) or type(error).__name__).splitlines()[0][:160]
-        raise MimecurateError(f"{path}: no checkpoint, or a broken one: {words}") from error
+    document = read_document(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise MimecurateError(f"{path}: not a checkpoint of `mimecurate baseline train`")
     return document
 
 
-def trained_model(document: object) -> TrainedModel | None:
+def trained_model(document: object, name: str = "the checkpoint") -> TrainedModel | None:
     """Say which model a checkpoint holds and what its outputs are called.
 
     Args:
         document: what `torch.load` gave; it may be anything.
+        name: of its file, for errors.
 
     Returns:
         ``None`` if it was not written by `save_checkpoint`.
+
+    Raises:
+        MimecurateError: it says that it was, and lacks what that writes.
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         return None
-    return TrainedModel(
-        str(document["model"]),
-        dict(document["model_settings"]),
-        tuple(map(str, document["class_names"])),
-        str(document["data"]),
-    )
+    try:
+        return TrainedModel(
+            str(document["model"]),
+            {str(key): value for key, value in dict(document["model_settings"]).items()},
+            tuple(map(str, document["class_names"])),
+            str(document["data"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MimecurateError(f"{name}: a broken checkpoint of a training: {error}") from error
 
 
 def read_trained(path: Path) -> TrainedModel | None:
@@ -213,7 +214,7 @@ def read_trained(path: Path) -> TrainedModel | None:
         ``None`` if the file is no checkpoint of a training here, whatever else it is.
     """
     try:
-        return trained_model(load_training(path))
+        return trained_model(load_training(path), str(path))
     except MimecurateError:
         return None
 

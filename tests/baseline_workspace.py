@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 LABELS = ("archery", "bowling", "clean and jerk", "tai chi")
 
 
-def media_workspace(root: Path, media: Sequence[Path], name: str = "small@1.0.0") -> list[str]:
+def media_workspace(
+    root: Path,
+    media: Sequence[Path],
+    name: str = "small@1.0.0",
+    *,
+    labels: Sequence[str] = LABELS,
+) -> list[str]:
     """Make a workspace whose release has a clip for each file, which is linked into its place.
+
+    The clips have the classes by turns.
 
     Returns:
         The clip ids, in the files' order.
@@ -29,7 +37,7 @@ def media_workspace(root: Path, media: Sequence[Path], name: str = "small@1.0.0"
     for number, path in enumerate(media):
         video = f"vid-{number:07d}"
         clip = ReleasedClip(
-            *(clip_id(video, 0, 10_000), video, 0, 10_000, LABELS[number % len(LABELS)], "test"),
+            *(clip_id(video, 0, 10_000), video, 0, 10_000, labels[number % len(labels)], "test"),
             url=youtube_url(video),
         )
         clips.append(clip)
@@ -37,5 +45,5 @@ def media_workspace(root: Path, media: Sequence[Path], name: str = "small@1.0.0"
         place.parent.mkdir(parents=True, exist_ok=True)
         os.symlink(path, place)
     with open_workspace(root) as space:
-        release(space.db, name, clips, [ReleasedClass(label) for label in LABELS])
+        release(space.db, name, clips, [ReleasedClass(label) for label in labels])
     return [clip.clip_id for clip in clips]

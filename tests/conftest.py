@@ -50,6 +50,17 @@ def _clean_environment(
     monkeypatch.setenv("USERPROFILE", str(home))
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: what is small is slower with several, above all under load."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleMaker:
     """Makes sample videos, each once a session (and once a worker under xdist)."""

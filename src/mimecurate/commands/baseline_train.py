@@ -58,7 +58,13 @@ _FILE = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="Compute in bfloat16 where that may be.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--augment/--no-augment",
+    default=True,
+    show_default=True,
+    help="Move joints, or crop, resize and mirror frames, at random.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option(
     "--workers",
     type=click.IntRange(0),
