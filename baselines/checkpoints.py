@@ -11,6 +11,7 @@ import pickle
 import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mimecurate.baselines.safetensors_file import read_safetensors
-from mimecurate.errors import MimecurateError, plain_words
+from mimecurate.errors import MimecurateError, one_line, plain_words
 
 StateDict = dict[str, Tensor]
 KeyMap = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
@@ -28,9 +29,16 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "network", "model",
 """Names under which training codes keep the state dict."""
 _MOST_NAMED = 4
 _COUNTER = "num_batches_tracked"
+_MOST_EXPANSION, _EXPANSION_SLACK = 4, 16 << 20
+"""How many times larger, and bytes more, an archive may be inside."""
 
 
-def load_checkpoint(model: nn.Module, checkpoint: Path | str | Mapping[str, object]) -> None:
+def load_checkpoint(
+    model: nn.Module,
+    checkpoint: object,
+    *,
+    name: str = "the checkpoint",
+) -> None:
     """Load weights into a model; every learned value and every buffer must be there and fit.
 
     A model whose names differ from a published layout's has ``rename_keys(state_dict)`` in its
@@ -39,6 +47,7 @@ def load_checkpoint(model: nn.Module, checkpoint: Path | str | Mapping[str, obje
     Args:
         model: as `mimecurate.baselines.build` makes it, on any device.
         checkpoint: a file (``.pth``, ``.pt``, ``.pth.tar``, ``.safetensors``), or what one holds.
+        name: of what a file held, for errors.
 
     Raises:
         MimecurateError: it can't be read, or does not fit; the names are listed. The model is
@@ -47,10 +56,10 @@ def load_checkpoint(model: nn.Module, checkpoint: Path | str | Mapping[str, obje
     """
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise ValueError("a model on the meta device holds no weights; use model.to_empty first")
-    if isinstance(checkpoint, Mapping):
-        name, state = "the checkpoint", unwrap(checkpoint, "the checkpoint")
-    else:
-        name, state = str(checkpoint), read_checkpoint(checkpoint)
+    if isinstance(checkpoint, Path | str):
+        name = str(checkpoint)
+        checkpoint = read_document(checkpoint)
+    state = unwrap(checkpoint, name)
     state = renamed(model, state, name)
     model.load_state_dict(_fitted(model.state_dict(), state, name), strict=True)
 
@@ -81,20 +90,49 @@ def read_checkpoint(path: Path | str) -> StateDict:
     Raises:
         MimecurateError: there is no such file, or it is no checkpoint of tensors alone.
     """
+    return unwrap(read_document(path), str(path))
+
+
+def read_document(path: Path | str) -> object:
+    """Read all that a checkpoint holds: tensors, numbers and texts; nothing in it is executed.
+
+    Raises:
+        MimecurateError: there is no such file, or it is none, or holds more.
+    """
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
-            return unwrap(read_safetensors(path), str(path))
+            return read_safetensors(path)
+        _refuse_bomb(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is an error or nothing to us
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise MimecurateError(f"{path}: can't be read: {plain_words(error)}") from error
+    except MimecurateError:
+        raise
     except pickle.UnpicklingError as error:
         raise MimecurateError(f"{path}: not loaded: {_refused(error)}") from error
     except Exception as error:  # torch raises whatever the bytes lead to
         raise MimecurateError(f"{path}: no checkpoint, or a broken one: {_brief(error)}") from error
-    return unwrap(loaded, str(path))
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that is far larger inside: torch compresses nothing.
+
+    Raises:
+        MimecurateError: it is.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        inside = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if inside > _MOST_EXPANSION * size + _EXPANSION_SLACK:
+        raise MimecurateError(
+            f"{path}: not loaded: {size:,} bytes that would become {inside:,}; "
+            "checkpoints are not compressed so"
+        )
 
 
 def unwrap(loaded: object, name: str) -> StateDict:
@@ -127,7 +165,9 @@ def unwrap(loaded: object, name: str) -> StateDict:
     for key, value in loaded.items():
         bare = _without_wrapper(str(key))
         if bare in state:
-            raise MimecurateError(f"{name}: holds {bare} twice, with and without a prefix")
+            raise MimecurateError(
+                f"{name}: holds {one_line(bare)} twice, with and without a prefix"
+            )
         state[bare] = cast("Tensor", value)
     return state
 
@@ -176,7 +216,7 @@ def _fitted(own: Mapping[str, Tensor], given: StateDict, name: str) -> StateDict
 
 
 def _is_number(value: Tensor) -> bool:
-    if value.is_complex() or value.is_quantized or value.layout != torch.strided:
+    if value.is_complex() or value.is_quantized or value.layout != torch.strided or value.is_meta:
         return False
     return not value.is_floating_point() or bool(torch.isfinite(value).all())
 
@@ -186,7 +226,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _names(names: Sequence[object], separator: str = ", ") -> str:
-    shown = [str(name)[:120] for name in names[:_MOST_NAMED]]
+    shown = [one_line(str(name)[:120]) for name in names[:_MOST_NAMED]]
     more = len(names) - len(shown)
     return separator.join(shown) + (f" and {more} more" if more > 0 else "")
 

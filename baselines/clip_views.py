@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
+from mimecurate.baselines.clip_trouble import check_resized, clip_error
 from mimecurate.baselines.decode import open_video
 from mimecurate.baselines.flow_store import read_flow
 from mimecurate.baselines.sampling import view_frames
-from mimecurate.baselines.transforms import crop, resize
+from mimecurate.baselines.transforms import crop, resize, resized_size
 from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
@@ -69,7 +71,10 @@ def video_views(
         chosen = view_frames(protocol, video.frames, video.fps)
         places, views = np.unique(chosen, return_inverse=True)
         _check_size(path.name, len(places), 3, protocol)
-        step = max(1, _CHUNK_BYTES // (3 * video.width * video.height))
+        before = video.height, video.width
+        after = resized_size(protocol, *before)
+        check_resized(path.name, before, after)
+        step = max(1, _CHUNK_BYTES // (3 * max(prod(before), prod(after))))
         parts = (
             video.read(places[first : first + step].tolist())
             for first in range(0, len(places), step)
@@ -78,7 +83,13 @@ def video_views(
 
 
 def flow_views(
-    folder: Path, clip_id: str, protocol: Protocol, *, device: torch.device, fps: float | None
+    folder: Path,
+    clip_id: str,
+    protocol: Protocol,
+    *,
+    device: torch.device,
+    fps: float | None,
+    made: str | None = None,
 ) -> ClipViews:
     """Read what a model sees of a clip's stored flow.
 
@@ -88,15 +99,18 @@ def flow_views(
         protocol: of the model.
         device: where the model is.
         fps: of the clip, where the protocol asks for a rate.
+        made: how, as `flow_store.how_made` says it; ``None``: in whatever way.
 
     Raises:
         ClipError: there is none, it is damaged, or its rate is wanted and not known.
     """
     if fps is None and protocol.fps is not None:
         raise ClipError(Reason.UNAVAILABLE, f"{clip_id}: its frame rate is told by its media alone")
-    flow = torch.from_numpy(read_flow(folder, clip_id))
+    flow = torch.from_numpy(read_flow(folder, clip_id, made=made))
     if not len(flow):
         raise ClipError(Reason.INTERVAL_OUTSIDE, f"{clip_id}: a single frame has no flow")
+    before = flow.shape[-2], flow.shape[-1]
+    check_resized(clip_id, before, resized_size(protocol, *before))
     chosen = view_frames(protocol, len(flow), fps or 1.0)
     places, views = np.unique(chosen, return_inverse=True)
     parts = [flow[torch.from_numpy(places)]]
@@ -137,7 +151,8 @@ def in_order(
     At most two results per worker wait, so memory does not grow with the number of items.
 
     Args:
-        work: may raise `ClipError`, which becomes the result; other errors end the iteration.
+        work: may raise `ClipError`, which becomes the result, as do want of memory and what torch
+            can't do with the item; other errors end the iteration.
         items: what to work on; drawn as needed.
         workers: threads.
     """
@@ -147,6 +162,8 @@ def in_order(
             return work(item)
         except ClipError as error:
             return error
+        except (RuntimeError, MemoryError) as error:
+            return clip_error(error, "it can't be prepared")
 
     rest = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:

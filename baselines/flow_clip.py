@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch.nn import functional as F
 
+from mimecurate.baselines.clip_trouble import check_resized
 from mimecurate.baselines.decode import open_video
+from mimecurate.baselines.devices import find_device
 from mimecurate.baselines.flow_store import FlowManifest, read_flow_manifest, write_flow
 from mimecurate.baselines.weights import file_sha256
-from mimecurate.errors import ClipError, MimecurateError, Reason
+from mimecurate.errors import ClipError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +58,7 @@ def compute_clip(job: FlowJob, *, folder: Path, settings: FlowSettings) -> bool:
                 Reason.UNSUPPORTED, f"{job.path.name} has one frame: nothing moves in it"
             )
         height, width = shrunk_size(video.height, video.width, settings.short_side)
+        check_resized(job.path.name, (video.height, video.width), (height, width))
         manifest = FlowManifest(
             job.clip_id,
             sha256,
@@ -153,7 +156,7 @@ def check_method(settings: FlowSettings) -> None:
         MissingExtraError: OpenCV isn't installed.
         MimecurateError: it has no TV-L1; the device isn't there; the weights don't fit.
     """
-    _check_device(settings.device)
+    find_device(settings.device)
     if settings.method == "opencv":
         from mimecurate.baselines.opencv_flow import make_opencv
 
@@ -162,19 +165,6 @@ def check_method(settings: FlowSettings) -> None:
         from mimecurate.baselines.raft import build_raft
 
         build_raft(settings.method, settings.weights)
-
-
-def _check_device(device: str) -> None:
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError) as error:
-        here = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        raise MimecurateError(
-            f"--device {device} can't be used; there is: {', '.join(['cpu', *here])}"
-        ) from error
-    if found.type not in _PAIRS_AT_ONCE:
-        raise MimecurateError(f"--device {device} is not supported; use cpu or cuda")
 
 
 @cache

@@ -26,10 +26,10 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from mimecurate.curation.media_store import publish
-from mimecurate.errors import ClipError, Reason, plain_words
+from mimecurate.errors import ClipError, MimecurateError, Reason, plain_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from av.container import OutputContainer
@@ -171,17 +171,28 @@ class FlowWriter:
         self._container.mux(self._stream.encode(None))
 
 
-def read_flow(folder: Path, clip_id: str) -> NDArray[np.uint8]:
+def read_flow(folder: Path, clip_id: str, *, made: str | None = None) -> NDArray[np.uint8]:
     """Read the flow of a clip.
+
+    Args:
+        folder: the store.
+        clip_id: the clip.
+        made: how it must have been made, as `how_made` says it; ``None``: in whatever way.
 
     Returns:
         ``(T - 1, 2, H, W)``, x then y, as `quantise` makes it. T: the clip's frames.
 
     Raises:
-        ClipError: ``UNAVAILABLE``: there is none; ``CORRUPT``: it is damaged or no flow.
+        ClipError: ``UNAVAILABLE``: there is none; ``CORRUPT``: it is damaged or no flow;
+            ``UNSUPPORTED``: it was made otherwise.
     """
     with _opened(flow_path(folder, clip_id)) as container:
         manifest = _manifest_of(container, clip_id)
+        if made is not None and how_made(manifest) != made:
+            raise ClipError(
+                Reason.UNSUPPORTED,
+                f"the flow of {clip_id} is of {how_made(manifest)[:200]}, not of {made[:200]}",
+            )
         stream = container.streams.video[0]
         if stream.codec_context.name != "ffv1" or stream.codec_context.pix_fmt != "gray":
             raise _corrupt(clip_id, "is no FFV1 video of grey pictures")
@@ -206,6 +217,31 @@ def read_flow_manifest(folder: Path, clip_id: str) -> FlowManifest:
     """
     with _opened(flow_path(folder, clip_id)) as container:
         return _manifest_of(container, clip_id)
+
+
+def how_made(manifest: FlowManifest) -> str:
+    """Say in words how flow was made: its method and all settings that change it.
+
+    >>> settings = {"short_side": 256, "bound": 20.0}
+    >>> how_made(FlowManifest("a", "0" * 64, "tvl1", settings, 9, 340, 256, "1.0"))
+    'tvl1, bound 20.0, short_side 256'
+    """
+    found = sorted(manifest.settings.items())
+    return ", ".join([manifest.method, *(f"{name} {value}" for name, value in found)])
+
+
+def how_store_was_made(folder: Path, clip_ids: Iterable[str]) -> str:
+    """Say how the flow of some clips was made, by the first that can be read.
+
+    Raises:
+        MimecurateError: there is none of any of them.
+    """
+    for clip_id in clip_ids:
+        with contextlib.suppress(ClipError, ValueError):
+            return how_made(read_flow_manifest(folder, clip_id))
+    raise MimecurateError(
+        f"{folder} holds no flow of any of the clips; compute it with `mimecurate baseline flow`"
+    )
 
 
 def _seal(path: Path) -> None:

@@ -8,6 +8,7 @@ Rogez 2021, Section 4.4), which are 2048 others: weights for one are of no use f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d, clip_boxes_to_image
 
 from mimecurate.baselines.checkpoints import load_checkpoint
+from mimecurate.baselines.clip_trouble import batch_of, check_resized, clip_error
+from mimecurate.baselines.decode import MAX_CALL_BYTES
 from mimecurate.baselines.people import People
 from mimecurate.baselines.registry import Weights
 from mimecurate.baselines.weights import fetch_weights, file_sha256, weights_folder
@@ -97,6 +100,12 @@ class Detector:
         self._heads.box_head.register_forward_hook(self._keep_features)
         self._original = self._heads.postprocess_detections
         self._heads.postprocess_detections = self._postprocess
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Tell the size (height, width) at which a frame is looked at."""
+        short, long = float(self.model.transform.min_size[0]), float(self.model.transform.max_size)
+        scale = min(short / min(height, width), long / max(height, width))
+        return math.floor(height * scale), math.floor(width * scale)
 
     @torch.inference_mode()
     def detect(self, frames: Tensor) -> list[Found]:
@@ -227,12 +236,20 @@ def detect_people(
         features: keep those of each person.
 
     Raises:
-        ClipError: the clip can't be decoded to its end.
+        ClipError: the clip can't be decoded to its end, or its frames are too narrow.
+        MimecurateError: a batch does not fit into the memory.
     """
+    check_resized(clip_id, (video.height, video.width), detector.resized(video.height, video.width))
     numbers = range(0, video.frames, every)
+    batch_size = max(1, min(batch_size, MAX_CALL_BYTES // (3 * video.width * video.height)))
     found: list[Found] = []
     for first in range(0, len(numbers), batch_size):
-        found += detector.detect(video.read(numbers[first : first + batch_size]))
+        frames = video.read(numbers[first : first + batch_size])
+        try:
+            with batch_of(len(frames), detector.device):
+                found += detector.detect(frames)
+        except RuntimeError as error:
+            raise clip_error(error, f"{clip_id}: nobody can be looked for in it") from error
     counts = [len(each.scores) for each in found]
     return People(
         clip_id=clip_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +23,7 @@ from mimecurate.baselines.people_table import (
     record_batch,
     schema_of,
 )
+from mimecurate.curation.media_store import publish
 from mimecurate.errors import InvalidInputError, MimecurateError, Problem, plain_words
 
 if TYPE_CHECKING:
@@ -295,16 +295,17 @@ def _write(
     failures: Iterable[Failure],
     made_by: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write a whole file beside its place, and then put it there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    """Write a whole file beside its place, and then put it there.
+
+    The name is the same each time: what a killed run leaves is written over by the next.
+    """
+    temporary = path.with_name(f".{path.name}.part")
     sink = _Sink(temporary, header, made_by or {})
     try:
         for people in clips:
             sink.add(people)
         count = sink.close(failures)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        publish(temporary, path)
     except OSError as error:
         raise MimecurateError(f"{path}: can't be written: {plain_words(error)}") from error
     finally:

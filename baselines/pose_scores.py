@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mimecurate.baselines.clip_trouble import batch_of, clip_error
 from mimecurate.baselines.pose_clips import views
 from mimecurate.baselines.pose_inputs import protocol_of, sequences
 from mimecurate.errors import ClipError, Reason
@@ -58,7 +59,10 @@ def score_people(
     reader: Any = model
     protocol = protocol_of(reader, card.pose)
     channels = reader.channels if protocol.layout else reader.width
-    found = [views(sequence, protocol) for sequence in sequences(people, protocol, channels)]
+    try:
+        found = [views(sequence, protocol) for sequence in sequences(people, protocol, channels)]
+    except (RuntimeError, MemoryError) as error:
+        raise clip_error(error, f"people of {people.clip_id}") from error
     if not found:
         return None
     flat = [view for tube in found for view in tube]
@@ -94,8 +98,9 @@ def _probabilities(
         for indices in by_length.values():
             for first in range(0, len(indices), batch_size):
                 batch = indices[first : first + batch_size]
-                x = torch.from_numpy(np.stack([inputs[index] for index in batch])).to(device)
-                scores = forward(x).float().softmax(dim=1).cpu().numpy()
+                x = torch.from_numpy(np.stack([inputs[index] for index in batch]))
+                with batch_of(len(batch), device):
+                    scores = forward(x.to(device)).float().softmax(dim=1).cpu().numpy()
                 for index, row in zip(batch, scores, strict=True):
                     rows[index] = row
     return np.stack(rows)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mimecurate.curation.media_store import publish
 from mimecurate.errors import MimecurateError, plain_words
 from mimecurate.evaluation.prediction_manifest import MANIFEST_KEY, manifest_path
 
@@ -84,13 +84,14 @@ def write_predictions(
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name and give it its own at the end."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file under another name and give it its own at the end.
+
+    The name is the same each time: what a killed run leaves is written over by the next.
+    """
+    part = path.with_name(f".{path.name}.part")
     try:
         write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        publish(part, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()

@@ -14,9 +14,9 @@ import torch
 from mimecurate import baselines
 from mimecurate.baselines.clip_views import ClipViews, in_order, video_views
 from mimecurate.baselines.decode import open_video
+from mimecurate.baselines.devices import device_name, find_device
 from mimecurate.baselines.registry import find_card
 from mimecurate.baselines.run_clips import default_workers
-from mimecurate.baselines.run_setup import device_name, find_device
 from mimecurate.baselines.sampling import view_frames
 from mimecurate.baselines.transforms import crop, normalise, resize
 from mimecurate.baselines.view_scores import largest_batch, score_views

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mimecurate.baselines.clip_trouble import clip_error
 from mimecurate.baselines.clip_views import ClipViews, flow_views, in_order, video_views
+from mimecurate.baselines.cores import usable_cores
 from mimecurate.baselines.decode import open_video
+from mimecurate.baselines.flow_store import how_store_was_made
 from mimecurate.baselines.view_scores import largest_batch, score_views
 from mimecurate.errors import ClipError, InvalidInputError, MimecurateError, Reason
 from mimecurate.evaluation.report_media import find_media
@@ -41,10 +43,12 @@ class RunClips:
     Attributes:
         ids: of the clips, in order.
         media: the file of each clip that has one; of no use to models of people.
+        flow_made: how their flow was made, for models of it.
     """
 
     ids: Sequence[str]
     media: Mapping[str, Path]
+    flow_made: str | None = None
 
 
 def find_clips(card: ModelCard, release: Release, options: RunOptions) -> RunClips:
@@ -68,10 +72,14 @@ def find_clips(card: ModelCard, release: Release, options: RunOptions) -> RunCli
             f"{card.name} reads optical flow; compute it with `mimecurate baseline flow` and give "
             "--flow DIR"
         )
+    made = None
+    if card.modality == "flow":
+        assert options.flow is not None
+        made = how_store_was_made(options.flow, ids)
     folder = options.clips or options.workspace / "clips"
     if not folder.is_dir():
-        if card.modality == "flow":
-            return RunClips(ids, {})
+        if made is not None:
+            return RunClips(ids, {}, made)
         raise MimecurateError(f"{folder}: there is no such folder; give --clips DIR")
     media = find_media(folder, ids)
     if not media and card.modality == "rgb":
@@ -79,7 +87,7 @@ def find_clips(card: ModelCard, release: Release, options: RunOptions) -> RunCli
             f"{folder} holds no media of {release.name}@{release.version}: files are named "
             f"{ids[0]}.mp4 and so on"
         )
-    return RunClips(ids, media)
+    return RunClips(ids, media, made)
 
 
 def score_clips(
@@ -153,8 +161,7 @@ def settle_batch_size(
 
 def default_workers() -> int:
     """Say how many threads decode: as many as this process may use cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _MAX_WORKERS))
+    return min(usable_cores(), _MAX_WORKERS)
 
 
 def _video_of(
@@ -175,7 +182,9 @@ def _flow_of(
     if card.protocol.fps is not None and clip_id in clips.media:
         with open_video(clips.media[clip_id], decoder="pyav") as video:
             fps = video.fps
-    return flow_views(options.flow, clip_id, card.protocol, device=device, fps=fps)
+    return flow_views(
+        options.flow, clip_id, card.protocol, device=device, fps=fps, made=clips.flow_made
+    )
 
 
 def _score_people(
@@ -211,6 +220,8 @@ def _people_of(people: Mapping[str, People], clip_id: str) -> People:
         return people[clip_id]
     except InvalidInputError as error:
         raise ClipError(Reason.CORRUPT, str(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        raise clip_error(error, f"people of {clip_id}") from error
 
 
 class _NoPersonError(MimecurateError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mimecurate.curation.media_store import publish
 from mimecurate.errors import MimecurateError, plain_words
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def open_journal(folder: Path, settings: Mapping[str, Any]) -> None:
             return
         part = path.with_suffix(".part")
         part.write_text(json.dumps(settings, sort_keys=True, indent=1), "utf-8")
-        os.replace(part, path)
+        publish(part, path)
     except (OSError, ValueError) as error:
         raise MimecurateError(f"{folder}: {plain_words(error)}") from error
 
@@ -105,12 +106,19 @@ class JournalFile:
             raise MimecurateError(f"{self._path}: {plain_words(error)}") from error
 
     def add(self, clip_id: str, scores: NDArray[np.float32] | None, words: str = "") -> None:
-        """Write down a clip's scores, or in ``words`` why it has none."""
+        """Write down a clip's scores, or in ``words`` why it has none.
+
+        Raises:
+            MimecurateError: the disk is full, or broken.
+        """
         name, why = clip_id.encode(), words.encode()[:2000]
         row = b"" if scores is None else np.ascontiguousarray(scores, "<f4").tobytes()
         body = name + why + row
         head = _HEAD.pack(_MAGIC, len(body), zlib.crc32(body), len(name), len(why))
-        self._file.write(head + body)
+        try:
+            self._file.write(head + body)
+        except OSError as error:
+            raise MimecurateError(f"{self._path}: {plain_words(error)}") from error
 
     def flush(self) -> None:
         """Make what was added last, whatever happens to this process.
@@ -134,8 +142,12 @@ class JournalFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what can't be written is no new trouble where there is another."""
+        try:
+            self._file.close()
+        except OSError as failure:
+            if error is None:
+                raise MimecurateError(f"{self._path}: {plain_words(failure)}") from failure
 
 
 class JournalRows:
@@ -204,9 +216,12 @@ def _records(path: Path) -> Iterator[_Record]:
                 return
             at += _HEAD.size
             row = name_bytes + words_bytes
-            name, words = (
-                body[:name_bytes].decode(),
-                body[name_bytes:row].decode("utf-8", "replace"),
-            )
+            if row > size:
+                return
+            try:
+                name = body[:name_bytes].decode()
+            except UnicodeDecodeError:
+                return
+            words = body[name_bytes:row].decode("utf-8", "replace")
             yield _Record(name, words, at + row, at + size)
             at += size

@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mimecurate.baselines import check_torch
+from mimecurate.baselines.devices import device_name, find_device
 from mimecurate.baselines.prediction_file import check_output, write_predictions
 from mimecurate.baselines.registry import find_card
 from mimecurate.baselines.run_clips import (
@@ -40,15 +41,13 @@ from mimecurate.baselines.run_resume import (
 from mimecurate.baselines.run_setup import (
     RANDOM,
     RANDOM_NOTE,
-    device_name,
-    find_device,
     git_revision,
     names_digest,
     ready_model,
     versions,
 )
 from mimecurate.curation.release_read import load_release
-from mimecurate.errors import MimecurateError
+from mimecurate.errors import MimecurateError, counted, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -211,7 +210,7 @@ def _run(
         on_bytes=told.bytes,
     )
     check_output(options.out, ready.class_names)
-    settings = _settings(card, release, options, ready, device)
+    settings = _settings(card, release, options, ready, device, clips.flow_made)
     folder = journal_folder(options.out)
     finished = _begin(options, settings, folder, ready, stack) if rank == 0 else 0
     _wait(ranks)
@@ -269,12 +268,16 @@ def _begin(
     Returns:
         How many rows that file has.
     """
-    folder.mkdir(exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
+        folder.mkdir(exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise MimecurateError(f"{options.out}: another run writes it; wait, or stop it") from error
+    except OSError as error:
+        raise MimecurateError(
+            f"{folder}: what is finished can't be kept there: {plain_words(error)}"
+        ) from error
     stack.callback(lock.release)
     if options.out.exists() and not is_begun(folder):
         try:
@@ -287,7 +290,12 @@ def _begin(
 
 
 def _settings(
-    card: ModelCard, release: Release, options: RunOptions, ready: ReadyModel, device: torch.device
+    card: ModelCard,
+    release: Release,
+    options: RunOptions,
+    ready: ReadyModel,
+    device: torch.device,
+    flow_made: str | None,
 ) -> dict[str, Any]:
     """Say what scores depend on: a run goes on only with the same."""
     protocol = card.protocol or card.pose
@@ -298,7 +306,7 @@ def _settings(
         "release": release.digest,
         "protocol": None if protocol is None else asdict(protocol),
         "people": _file_identity(options.people),
-        "flow": None if options.flow is None else options.flow.name,
+        "flow": flow_made,
         "device": device.type,
         "amp": options.amp,
         "compile": options.compile,
@@ -352,7 +360,10 @@ def _words(error: MimecurateError) -> str:
 
 def _all_failed(failed: Mapping[str, str]) -> str:
     first = next(iter(failed.items()), ("", "no clip was asked for"))
-    return f"none of {len(failed)} clips could be scored; the first, {first[0]}: {first[1]}"
+    return (
+        f"none of {counted(len(failed), 'clip')} could be scored, so there is nothing to evaluate "
+        f"and no file; the first, {first[0]}: {first[1]}"
+    )
 
 
 def _join_ranks(stack: ExitStack) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mimecurate import baselines
-from mimecurate.baselines.checkpoints import load_checkpoint
+from mimecurate.baselines.checkpoints import load_checkpoint, read_document
 from mimecurate.baselines.registry import find_named
-from mimecurate.baselines.train_state import read_trained
+from mimecurate.baselines.train_state import trained_model
 from mimecurate.baselines.weights import file_sha256, find_weights, weights_folder
 from mimecurate.curation.class_list import normal_class_name
 from mimecurate.errors import MimecurateError, plain_words
@@ -46,44 +45,6 @@ class ReadyModel:
     model: nn.Module
     class_names: tuple[str, ...]
     weights: dict[str, Any]
-
-
-def find_device(name: str | None) -> torch.device:
-    """Settle the device: as named, else CUDA where it is, else the CPU.
-
-    Under `torchrun` each process on a machine takes the CUDA device of its number.
-
-    Raises:
-        MimecurateError: there is no such device.
-    """
-    there = torch.cuda.is_available()
-    try:
-        device = torch.device(name or ("cuda" if there else "cpu"))
-    except RuntimeError as error:
-        raise MimecurateError(f"--device {name}: cpu, cuda or cuda:N") from error
-    if device.type == "cpu":
-        return torch.device("cpu")
-    if device.type != "cuda":
-        raise MimecurateError(f"--device {name}: cpu, cuda or cuda:N")
-    if not there:
-        raise MimecurateError(f"--device {name}: torch {torch.__version__} finds no CUDA device")
-    index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
-    if index >= torch.cuda.device_count():
-        raise MimecurateError(f"cuda:{index}: there are {torch.cuda.device_count()} CUDA devices")
-    torch.cuda.set_device(index)
-    return torch.device("cuda", index)
-
-
-def device_name(device: torch.device) -> str:
-    """Name the device as its maker does."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            name = next((line for line in file if line.startswith("model name")), "")
-    except OSError:
-        name = ""
-    return name.partition(":")[2].strip() or platform.processor() or platform.machine()
 
 
 def ready_model(
@@ -122,7 +83,8 @@ def ready_model(
         model = baselines.build(card.name, num_classes=len(names), **settings)
         entry: dict[str, Any] = {"source": RANDOM, "file": None, "sha256": None}
         return ReadyModel(model.to(device).eval(), names, entry)
-    trained = read_trained(Path(weights)) if weights and Path(weights).is_file() else None
+    document = read_document(weights) if weights and Path(weights).is_file() else None
+    trained = trained_model(document, str(weights))
     if trained is not None:
         if trained.model != card.name:
             raise MimecurateError(f"--weights {weights}: of {trained.model}, not of {card.name}")
@@ -134,8 +96,13 @@ def ready_model(
             "per line in the order of the weights' outputs"
         )
     path = find_weights(card, weights, folder=weights_folder(workspace), on_bytes=on_bytes)
-    model = baselines.build(card.name, num_classes=len(names), **settings)
-    load_checkpoint(model, path)
+    try:
+        model = baselines.build(card.name, num_classes=len(names), **settings)
+    except (TypeError, ValueError) as error:
+        if trained is None:
+            raise
+        raise MimecurateError(f"{path}: its settings of the model are wrong: {error}") from error
+    load_checkpoint(model, read_document(path) if document is None else document, name=str(path))
     return ReadyModel(model.to(device).eval(), names, _weights_entry(card, path))
 
 

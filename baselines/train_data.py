@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mimecurate.baselines.clip_trouble import check_resized
 from mimecurate.baselines.decode import open_video
 from mimecurate.baselines.sampling import held, looped, resampled, view_frames
 from mimecurate.baselines.train_batches import begin_worker
 from mimecurate.baselines.train_validate import Scored
-from mimecurate.baselines.transforms import crop, normalise, resize
+from mimecurate.baselines.transforms import crop, normalise, resize, resized_size
 from mimecurate.errors import ClipError
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class FrameClips:
 
     def _centre(self, video: Video, index: int, chosen: Sequence[int]) -> Tensor:
         protocol = replace(self._protocol, crops=1)
+        before = video.height, video.width
+        check_resized(self._paths[index].name, before, resized_size(protocol, *before))
         return crop(resize(video.read(chosen), protocol), protocol)[0].contiguous()
 
     def scores(

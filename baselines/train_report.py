@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from mimecurate.curation.media_store import publish
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_metrics(out: Path, state: TrainState) -> None:
     unfinished = path.with_suffix(".part")
     try:
         unfinished.write_text("".join(json.dumps(line) + "\n" for line in state.history), "utf-8")
-        unfinished.replace(path)
+        publish(unfinished, path)
     except OSError as error:
         raise MimecurateError(f"{path} can't be written: {error.strerror}") from error
 

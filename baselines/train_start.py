@@ -10,9 +10,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from mimecurate import baselines
-from mimecurate.baselines.checkpoints import load_checkpoint, read_checkpoint, renamed
+from mimecurate.baselines.checkpoints import load_checkpoint, read_document, renamed, unwrap
 from mimecurate.baselines.registry import find_named
-from mimecurate.baselines.train_state import TrainedModel, TrainSettings, read_trained
+from mimecurate.baselines.train_state import TrainedModel, TrainSettings, trained_model
 from mimecurate.baselines.weights import find_weights, weights_folder
 from mimecurate.curation.class_list import normal_class_name
 
@@ -105,14 +105,18 @@ def make_start(
     if starts_random(card, weights):
         return Start(model, RANDOM, head, False)
     path = find_weights(card, weights, folder=weights_folder(workspace), on_bytes=on_bytes)
-    keep = classes_of(card, path, published=weights is None) == tuple(class_names)
-    load_start(model, path, () if keep else head)
+    document = read_document(path)
+    known = classes_of(card, document, str(path), published=weights is None)
+    keep = known == tuple(class_names)
+    load_start(model, document, str(path), () if keep else head)
     return Start(model, str(path), head, keep)
 
 
-def classes_of(card: ModelCard, path: Path, *, published: bool) -> tuple[str, ...]:
-    """Name the classes of a file of weights, as far as they are known."""
-    trained: TrainedModel | None = None if published else read_trained(path)
+def classes_of(
+    card: ModelCard, document: object, name: str, *, published: bool
+) -> tuple[str, ...]:
+    """Name the classes of what a file of weights, called ``name``, holds; as far as known."""
+    trained: TrainedModel | None = None if published else trained_model(document, name)
     if trained is not None:
         return trained.class_names
     if published and card.class_names:
@@ -120,15 +124,15 @@ def classes_of(card: ModelCard, path: Path, *, published: bool) -> tuple[str, ..
     return ()
 
 
-def load_start(model: nn.Module, path: Path, new: Sequence[str]) -> None:
+def load_start(model: nn.Module, document: object, name: str, new: Sequence[str]) -> None:
     """Load weights; those named in ``new`` stay as the model has them.
 
     Raises:
         MimecurateError: they can't be read or do not fit.
     """
-    state = renamed(model, read_checkpoint(path), str(path))
+    state = renamed(model, unwrap(document, name), name)
     own = model.state_dict()
-    load_checkpoint(model, {**state, **{name: own[name].clone() for name in new}})
+    load_checkpoint(model, {**state, **{key: own[key].clone() for key in new}}, name=name)
 
 
 def head_names(card: ModelCard, model_settings: Mapping[str, Any]) -> tuple[str, ...]:

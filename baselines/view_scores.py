@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mimecurate.baselines.clip_trouble import batch_of, is_memory
 from mimecurate.baselines.clip_views import ClipViews
 from mimecurate.baselines.transforms import normalise
 from mimecurate.errors import ClipError, MimecurateError, Reason
@@ -60,6 +61,9 @@ def score_views(
         batch_size: views.
         amp: ``bf16``: in bfloat16 where autocast says so.
 
+    Raises:
+        MimecurateError: a batch does not fit into the memory.
+
     Yields:
         After each batch the clips that are done, in order: float32[C], probabilities averaged over
         views, or the softmax of averaged logits where the protocol has it so.
@@ -98,7 +102,9 @@ def _run(
     amp: Amp,
 ) -> None:
     views = torch.stack([c.views.view(number) for c, number in batch if c.views is not None])
-    for (clip, _), output in zip(batch, forward(model, views, protocol, device, amp), strict=True):
+    with batch_of(len(batch), device):
+        outputs = forward(model, views, protocol, device, amp)
+    for (clip, _), output in zip(batch, outputs, strict=True):
         clip.outputs.append(output)
         clip.left -= 1
         if not clip.left:
@@ -171,10 +177,8 @@ def _try(
     before = _peak_bytes(device)
     try:
         forward(model, views, protocol, device, amp)
-    except torch.OutOfMemoryError:
-        return None
-    except RuntimeError as error:
-        if "not enough memory" in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if is_memory(error):
             return None
         raise
     return _peak_bytes(device) - before

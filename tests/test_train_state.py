@@ -70,7 +70,7 @@ def test_other_files_are_no_training(tmp_path: Path) -> None:
 
     for name, words in (
         ("other.pt", "not a checkpoint of `mimecurate baseline train`"),
-        ("pickled.pt", "holds more than tensors and settings"),
+        ("pickled.pt", "only tensors are read, and nothing is run"),
         ("cut.pt", "no checkpoint, or a broken one"),
         ("none.pt", "can't be read: No such file"),
     ):

@@ -35,6 +35,17 @@ def plain_words(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def one_line(text: str) -> str:
+    r"""Make a stranger's name fit into a message: control marks and line ends are escaped.
+
+    >>> print(one_line("a\nb\x1b[31m"))
+    a\nb\x1b[31m
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
 def counted(count: int, thing: str) -> str:
     """Write a number and the name of what was counted, in the plural if need be.
 
@@ -78,10 +89,10 @@ class InvalidInputError(MimecurateError):
         self.problems = tuple(problems)
         self.hint = hint
         if len(self.problems) == 1:
-            message = "; ".join(filter(None, [f"{name}: {self.problems[0]}", hint]))
+            message = "; ".join(filter(None, [f"{one_line(name)}: {self.problems[0]}", hint]))
         else:
-            lines = [f"{name}: {len(self.problems)} problems", *(f"  {p}" for p in self.problems)]
-            message = "\n".join([*lines, *filter(None, [hint])])
+            count = f"{one_line(name)}: {len(self.problems)} problems"
+            message = "\n".join([count, *(f"  {p}" for p in self.problems), *filter(None, [hint])])
         super().__init__(message)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mimecurate.baselines.cores import usable_cores
 from mimecurate.baselines.speed import Speed
 from mimecurate.commands.options import json_option, workspace_option
 from mimecurate.console import counted, print_json, progress, say
@@ -55,7 +55,7 @@ _FAILURES_SHOWN = 5
     help="Resize frames so before.",
 )
 @click.option("--weights", metavar="FILE|random", help="Of RAFT.  [default: torchvision's own]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--device", metavar="cpu|cuda|cuda:N", help="[default: cuda where it is]")
 @click.option("--compile", "compiled", is_flag=True, help="Compile TV-L1; slow to start.")
 @click.option(
     "--workers",
@@ -106,7 +106,7 @@ def _check_usage(options: dict[str, Any]) -> None:
         raise click.UsageError(f"--weights is for RAFT; {options['method']} has none.")
     if options["compiled"] and options["method"] != "tvl1":
         raise click.UsageError("--compile is for --method tvl1.")
-    if options["method"] == "opencv" and options["device"] != "cpu":
+    if options["method"] == "opencv" and options["device"] not in (None, "cpu"):
         raise click.UsageError("--method opencv runs on the CPU alone; tvl1 is the same elsewhere.")
 
 
@@ -124,24 +124,33 @@ def _clips(options: dict[str, Any]) -> dict[str, Path | None]:
 def _settings(options: dict[str, Any]) -> tuple[FlowSettings, int]:
     from mimecurate.baselines.flow_run import FlowSettings
 
-    on_cpu = options["device"].partition(":")[0] == "cpu"
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    workers = options["workers"] or (cores if on_cpu else 2)
+    device, cores = _device(options), usable_cores()
+    workers = options["workers"] or (cores if device == "cpu" else 2)
     weights, sha256 = None, None
     if options["method"].startswith("raft"):
         weights, sha256 = _weights(options["method"], options["weights"], options["dry_run"])
     settings = FlowSettings(
         options["method"],
         options["short_side"],
-        options["device"],
+        device,
         weights,
         sha256,
         options["compiled"],
         max(1, cores // workers),
     )
     return settings, workers
+
+
+def _device(options: dict[str, Any]) -> str:
+    """Settle the device: as named, else CUDA where it is; OpenCV's is the CPU."""
+    if options["method"] == "opencv":
+        return "cpu"
+    if options["dry_run"]:
+        return options["device"] or "cuda where it is"
+    _need_torch()
+    from mimecurate.baselines.devices import find_device
+
+    return str(find_device(options["device"]))
 
 
 def _weights(method: Raft, given: str | None, is_dry: bool) -> tuple[str, str | None]:

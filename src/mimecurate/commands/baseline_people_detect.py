@@ -74,7 +74,9 @@ _FAILURES_SHOWN = 5
 @click.option(
     "--batch-size", type=click.IntRange(1, 256), default=4, show_default=True, metavar="N"
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of random."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 @workspace_option
@@ -130,8 +132,9 @@ def _clips(options: dict[str, Any]) -> dict[str, Path | None]:
 
 
 def _detector(options: dict[str, Any]) -> tuple[Detector, dict[str, Any]]:
+    from mimecurate.baselines.devices import find_device
     from mimecurate.baselines.keypoint_rcnn import Detector, published_weights
-    from mimecurate.baselines.run_setup import find_device, versions
+    from mimecurate.baselines.run_setup import versions
     from mimecurate.baselines.weights import file_sha256, weights_folder
 
     device = find_device(options["device"])

@@ -78,7 +78,7 @@ batch_size_option = click.option(
     help="auto: torchcodec where it runs.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be scored, and score nothing.")
 @workspace_option
 @json_option

@@ -8,6 +8,7 @@ import click
 
 from mimecurate import __version__
 from mimecurate.commands.lazy_group import LazyGroup
+from mimecurate.console import printable
 from mimecurate.errors import MimecurateError
 
 COMMANDS = {
@@ -39,7 +40,7 @@ class Commands(LazyGroup):
             import logging
 
             logging.getLogger("mimecurate").debug("failed", exc_info=True)
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
         except Exception as error:
             if (trouble := _database_trouble(error) or _not_utf8(error)) is None:
                 raise
