@@ -68,7 +68,7 @@ def resampled(frames: int, fps: float, target: float | None) -> list[int]:
     step = fps / target
     if step.is_integer():
         return list(range(0, frames, int(step)))
-    count = max(1, math.floor(frames * (target / fps)))
+    count = max(1, math.floor(frames * target / fps))
     picked = np.floor(np.arange(count, dtype=np.float32) * np.float32(step))
     return [min(int(place), frames - 1) for place in picked]
 
