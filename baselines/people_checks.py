@@ -17,6 +17,8 @@ MOST_FRAMES = 216_000
 """Of a clip: an hour at 60 frames per second."""
 MOST_PIXELS = 1 << 16
 """Of a side of a frame."""
+MOST_FAR = 1_000_000
+"""Of a coordinate, from the origin: pixels, or metres."""
 MOST_LISTED = 20
 """Problems of one kind that are listed one by one."""
 
@@ -72,6 +74,8 @@ def people_problems(people: People, *, first_row: int = 1) -> list[Problem]:
         (~_is_share(people.scores), "score is not from 0 to 1"),
         (~_is_share(people.joint_scores).all(axis=1), "joint score is not from 0 to 1"),
         (_unknown_joints(people), "joint has a score, and no finite place"),
+        (_far(people.boxes[:, None]), f"box is over {MOST_FAR:,} pixels away"),
+        (_far(people.joints), f"joint is over {MOST_FAR:,} pixels or metres away"),
     ]
     if people.features is not None:
         found.append((~np.isfinite(people.features).all(axis=1), "features are not finite"))
@@ -112,6 +116,11 @@ def _unknown_joints(people: People) -> NDArray[np.bool_]:
     """Which detections have a joint that was seen and lies nowhere."""
     lost = (people.joint_scores > 0) & ~np.isfinite(people.joints).all(axis=2)
     return np.asarray(lost.any(axis=1))
+
+
+def _far(places: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which detections have finite coordinates that no picture and no room has."""
+    return np.asarray((np.isfinite(places) & (np.abs(places) > MOST_FAR)).any(axis=(1, 2)))
 
 
 def _listed(rows: NDArray[np.int64], words: str, first_row: int) -> list[Problem]:

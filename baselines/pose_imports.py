@@ -219,6 +219,7 @@ def _mmaction2_clip(clip_id: str, entry: Any, layout: str | None, fps: float | N
     joints = entry.get("keypoint")
     if not isinstance(joints, Array):
         raise InvalidInputError(clip_id, [Problem("has no array keypoint")])
+    name = entry.get("frame_dir")
     scores = entry.get("keypoint_score")
     shape = entry.get("img_shape", entry.get("original_shape", (0, 0)))
     total = entry.get("total_frames")
@@ -226,13 +227,20 @@ def _mmaction2_clip(clip_id: str, entry: Any, layout: str | None, fps: float | N
     whole = isinstance(shape, (tuple, list)) and len(shape) == 2
     if not whole or not all(type(n) is int for n in shape):
         problems.append(Problem(f"img_shape is {str(shape)[:40]}; it must be (height, width)"))
-    if total is not None and type(total) is not int:
-        problems.append(Problem(f"total_frames is {str(total)[:40]}"))
+    if not isinstance(name, str) or not Path(name).name:
+        problems.append(Problem(f"frame_dir is {str(name)[:40]!r}; it must be the clip's name"))
+    if total is not None and (type(total) is not int or total < 1):
+        problems.append(Problem(f"total_frames is {str(total)[:40]}; it must be 1 or more"))
+    if scores is not None and not isinstance(scores, Array):
+        problems.append(Problem("keypoint_score is no array"))
+    values = joints.array()
+    if values.size and values.dtype.kind == "f" and not np.isfinite(values).any():
+        problems.append(Problem("keypoint holds no finite number"))
     if problems:
         raise InvalidInputError(clip_id, problems)
     facts = FrameFacts(shape[1], shape[0], fps, total)
     score_array = scores.array() if isinstance(scores, Array) else None
-    return people_of_array(clip_id, joints.array(), "MTVC", facts, layout, scores=score_array)
+    return people_of_array(clip_id, values, "MTVC", facts, layout, scores=score_array)
 
 
 def read_pose_arrays(

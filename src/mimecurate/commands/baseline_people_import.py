@@ -10,7 +10,7 @@ import click
 
 from mimecurate.commands.options import json_option
 from mimecurate.console import counted, print_json, progress, say
-from mimecurate.errors import ClipError, MimecurateError
+from mimecurate.errors import ClipError, InvalidInputError, MimecurateError, Problem, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     if value is None:
         return None
     found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
-    if not found:
+    if not found or not int(found[1]) or not int(found[2]):
         raise click.BadParameter(f"{value!r}: write WIDTHxHEIGHT in pixels, such as 340x256")
     return int(found[1]), int(found[2])
 
@@ -85,14 +85,15 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             )
         except MimecurateError as error:
             if failures:
-                raise MimecurateError(f"{error}; {failures[0][0]}: {failures[0][2]}") from error
+                problems = [Problem(f"{one_line(name)}: {words}") for name, _, words in failures]
+                raise InvalidInputError(str(options["source"]), problems, str(error)) from error
             raise
     if options["as_json"]:
         failed = {clip_id: message for clip_id, _, message in failures}
         print_json({"out": str(options["out"]), "clips": held, "failed": failed})
     else:
         for clip_id, _, message in failures[:_FAILURES_SHOWN]:
-            say(f"{clip_id}: {message}")
+            say(f"{one_line(clip_id)}: {message}")
         say(f"{options['out']}: {counted(held, 'clip')}, {len(failures):,} failed")
     ctx.exit(3 if failures else 0)
 
