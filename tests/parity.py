@@ -19,6 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -59,8 +60,13 @@ def read_case(path: Path) -> Case:
     manifest = json.loads(path.read_text("utf-8"))
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     if manifest.get("npz"):
-        with np.load(path.with_name(manifest["npz"]), allow_pickle=False) as file:
-            arrays = dict(file)
+        try:
+            with np.load(path.with_name(manifest["npz"]), allow_pickle=False) as file:
+                arrays = dict(file)
+        except FileNotFoundError as error:
+            raise Off(f"its arrays {manifest['npz']} are not there") from error
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise Off(f"its arrays {manifest['npz']} are no .npz file, or a broken one") from error
     return Case(f"{path.parent.name}/{path.stem}", manifest, arrays)
 
 
