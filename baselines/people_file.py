@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MOST_GROUP_BYTES = 1 << 30
 """Of a row group in memory: a file that wants more is refused."""
-_HINT = "docs/reference/people-files.md describes the format."
+_HINT = "`mimecurate baseline people detect` and `import` make people files."
 
 
 def open_people(path: str | Path) -> Mapping[str, People]:

@@ -23,7 +23,7 @@ MOST_BYTES = 4 << 30
 """Of the arrays of a file: they are all in memory."""
 _CLIP = {"clip_id": "U", "frames": "iu", "width": "iu", "height": "iu", "detections": "iu"}
 _ROWS = {"frame": "iu", "boxes": "f", "scores": "f", "joints": "f", "joint_scores": "f"}
-_HINT = "docs/reference/people-files.md describes the format."
+_HINT = "`mimecurate baseline people detect` and `import` make people files."
 
 
 def read_people_npz(path: Path) -> dict[str, People]:

@@ -78,9 +78,10 @@ _FILE = click.Path(exists=True, path_type=Path)
 def command(ctx: click.Context, /, model: str, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Train a pose model, or fine-tune an RGB one.
 
-    Settings are those of the model's paper where it gives them (docs/how-to/train.md). After
-    every epoch last.pt is written, and best.pt where validation was best so far; the same command
-    again goes on from last.pt. `baseline run MODEL --weights best.pt` needs nothing else.
+    Settings are those of the model's paper where it gives them; --dry-run shows them. With another
+    number of --epochs the learning rate falls after the same shares of them. After every epoch
+    last.pt is written, and best.pt where validation was best so far; the same command again goes
+    on from last.pt. `baseline run MODEL --weights best.pt` needs nothing else.
 
     \b
     Example:
@@ -137,12 +138,14 @@ def _plan_lines(plan: Plan) -> list[str]:
     rates = [settings.lr_at(epoch) for epoch in range(settings.epochs)]
     falls = [f"{rate:g} from epoch {rates.index(rate) + 1}" for rate in dict.fromkeys(rates)]
     kept = "" if plan.start.kept_head or plan.start.weights == "random" else ", new classifier"
+    shares = ", ".join(f"{100 * part:g} %" for part in settings.drops)
     train, val = plan.clips
     lines = [
         f"{plan.card.name} from {plan.start.weights}{kept}; to {plan.out}",
         f"{counted(len(train), 'clip')} to learn from, {counted(len(val), 'clip')} to measure on",
         f"{counted(settings.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}, "
-        f"batches of {settings.batch_size}; lr {', '.join(falls)}",
+        f"batches of {settings.batch_size}; lr {', '.join(falls)}"
+        + (f": a tenth after {shares} of the epochs" if shares else ""),
         *plan.remarks,
     ]
     if settings.frozen:
