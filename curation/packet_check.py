@@ -25,7 +25,10 @@ class CheckedPackets:
 
     digests: tuple[bytes, ...]
     """Of each packet's data, in the order of the file."""
-    looks: FrameLooks
+    frame_hashes: tuple[int, ...]
+    """As `mimecurate.curation.frame_looks.FrameLooks.hashes`."""
+    warnings: tuple[str, ...]
+    """What is odd about the pictures."""
 
 
 def packet_digest(data: bytes | memoryview) -> bytes:
@@ -92,7 +95,8 @@ class PacketCheck:
             pass
         if self._seen != len(self._numbers):
             raise _corrupt(f"{self._seen} of its {len(self._numbers)} frames decode")
-        return CheckedPackets(tuple(self._digests), self._looks)
+        looks = self._looks
+        return CheckedPackets(tuple(self._digests), tuple(looks.hashes), looks.warnings(self._seen))
 
     def _decode(self, data: bytes | None, tick: int) -> list[VideoFrame]:
         packet = None

@@ -99,7 +99,8 @@ class _Seen:
     """Frames, as the file's header says."""
     duration: Fraction
     """Seconds, as the file's header says."""
-    looks: FrameLooks
+    frame_hashes: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
     sound_end_s: float | None = None
     ticks: list[int] = field(default_factory=list)
     """Of each frame."""
@@ -133,8 +134,8 @@ def _read(container: InputContainer, cut: Cut | None, duration: Fraction) -> _Se
     video.codec_context.thread_count = 1
     assert video.time_base is not None
     checked = cut.checked if cut else None
-    looks = checked.looks if checked else FrameLooks(cut.frames if cut else video.frames)
-    seen = _Seen(video.time_base, video.frames, duration, looks)
+    looks = FrameLooks(cut.frames if cut else video.frames)
+    seen = _Seen(video.time_base, video.frames, duration)
     digests = iter(checked.digests) if checked else None
     for packet in container.demux([video, *container.streams.audio[:1]]):
         if packet.is_corrupt:
@@ -144,11 +145,13 @@ def _read(container: InputContainer, cut: Cut | None, duration: Fraction) -> _Se
             continue
         for frame in packet.decode():
             if isinstance(frame, av.VideoFrame):
-                _look(seen, frame)
+                _look(seen, frame, looks)
             elif isinstance(frame, av.AudioFrame):
                 _listen(seen, frame)
+    seen.frame_hashes, seen.warnings = tuple(looks.hashes), looks.warnings(len(seen.ticks))
     if checked is not None:
         seen.ticks.sort()  # packets come in the order of decoding
+        seen.frame_hashes, seen.warnings = checked.frame_hashes, checked.warnings
         if len(seen.ticks) != len(checked.digests):
             raise _corrupt(f"it holds {len(seen.ticks)} packets of {len(checked.digests)}")
     return seen
@@ -166,14 +169,14 @@ def _compare(seen: _Seen, packet: Packet[Stream], digests: Iterator[bytes]) -> N
     seen.ticks.append(packet.pts)
 
 
-def _look(seen: _Seen, frame: VideoFrame) -> None:
+def _look(seen: _Seen, frame: VideoFrame, looks: FrameLooks) -> None:
     number = len(seen.ticks)
     if frame.is_corrupt:
         raise _corrupt(f"frame {number} is damaged")
     if frame.pts is None:
         raise _corrupt(f"frame {number} has no time")
     seen.ticks.append(frame.pts)
-    seen.looks.at(number, frame)
+    looks.at(number, frame)
 
 
 def _listen(seen: _Seen, frame: AudioFrame) -> None:
@@ -200,8 +203,8 @@ def _facts(container: InputContainer, seen: _Seen, size: int, digest: str) -> Me
         frames=len(seen.ticks),
         video_codec=video.codec_context.codec.canonical_name,
         audio_codec=audio.codec_context.codec.canonical_name if audio else None,
-        frame_hashes=tuple(seen.looks.hashes),
-        warnings=seen.looks.warnings(len(seen.ticks)),
+        frame_hashes=seen.frame_hashes,
+        warnings=seen.warnings,
     )
 
 
