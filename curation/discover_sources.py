@@ -103,8 +103,10 @@ def clean_text(text: object) -> str | None:
     """
     if not isinstance(text, str):
         return None
-    cut = " ".join(text[:_READ_CHARACTERS].split())
-    shown = cut if cut.isprintable() else "".join(c for c in cut if c.isprintable()).strip()
+    cut = text[:_READ_CHARACTERS]
+    if not cut.isprintable():
+        cut = "".join(c for c in cut if c.isprintable() or c.isspace())
+    shown = " ".join(cut.split())
     if len(shown) > MAX_TEXT_CHARACTERS:
         shown = shown[: MAX_TEXT_CHARACTERS - 1] + "…"
     return shown or None
