@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import testbed and killing
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of jobs in a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # these machines are noisy
+hypothesis.settings.load_profile("any machine")
 
 _CHROMIUM_NAMES = (
     "chromium",
