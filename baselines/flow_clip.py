@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch.nn import functional as F
 
-from mimecurate.baselines.clip_trouble import check_resized
+from mimecurate.baselines.clip_trouble import check_resized, clip_error, is_memory
 from mimecurate.baselines.decode import open_video
 from mimecurate.baselines.devices import find_device
 from mimecurate.baselines.flow_store import FlowManifest, read_flow_manifest, write_flow
@@ -73,9 +73,10 @@ def compute_clip(job: FlowJob, *, folder: Path, settings: FlowSettings) -> bool:
             with write_flow(folder, manifest) as out:
                 for flow in flow_of(video, settings):
                     out.append(flow.cpu().numpy())
-        except torch.OutOfMemoryError as error:
-            words = f"{settings.device} has too little memory for {width}x{height}: use --workers 1"
-            raise ClipError(Reason.OTHER, words) from error
+        except (RuntimeError, MemoryError) as error:
+            advice = "; use --workers 1" if is_memory(error) else ""
+            failure = clip_error(error, f"flow of {width}x{height} pixels")
+            raise ClipError(failure.reason, f"{failure}{advice}") from error
     return True
 
 

@@ -244,11 +244,11 @@ def detect_people(
     batch_size = max(1, min(batch_size, MAX_CALL_BYTES // (3 * video.width * video.height)))
     found: list[Found] = []
     for first in range(0, len(numbers), batch_size):
-        frames = video.read(numbers[first : first + batch_size])
         try:
+            frames = video.read(numbers[first : first + batch_size])
             with batch_of(len(frames), detector.device):
                 found += detector.detect(frames)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise clip_error(error, f"{clip_id}: nobody can be looked for in it") from error
     counts = [len(each.scores) for each in found]
     return People(

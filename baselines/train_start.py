@@ -112,9 +112,7 @@ def make_start(
     return Start(model, str(path), head, keep)
 
 
-def classes_of(
-    card: ModelCard, document: object, name: str, *, published: bool
-) -> tuple[str, ...]:
+def classes_of(card: ModelCard, document: object, name: str, *, published: bool) -> tuple[str, ...]:
     """Name the classes of what a file of weights, called ``name``, holds; as far as known."""
     trained: TrainedModel | None = None if published else trained_model(document, name)
     if trained is not None:

@@ -172,6 +172,11 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
         ({"img_shape": "large"}, "img_shape is large"),
         ({"keypoint_score": np.zeros((2, 3))}, "joint_scores are float64(2, 3)"),
         ({"total_frames": "x"}, "total_frames is x"),
+        ({"total_frames": -3}, "total_frames is -3; it must be 1 or more"),
+        ({"keypoint_score": "x"}, "keypoint_score is no array"),
+        ({"keypoint": np.full((2, 3, 17, 2), np.nan)}, "keypoint holds no finite number"),
+        ({"frame_dir": 5}, "frame_dir is '5'; it must be the clip's name"),
+        ({"keypoint": np.full((2, 3, 17, 2), 1e30)}, "joint is over 1,000,000 pixels"),
         ({"total_frames": 10**9}, "frames is 1000000000"),
     ],
 )

@@ -93,6 +93,17 @@ def test_views_are_those_of_torchvision_s_evaluation(fps: float, target: float) 
         assert view_frames(protocol, frames, fps).tolist() == clips[chosen].tolist()
 
 
+def test_frames_that_just_suffice_are_counted_as_torchvision_does() -> None:
+    from torchvision.datasets import video_utils
+
+    for frames in (145, 290, 551, 580):  # frames / (29 / 25) is whole, and just below it in floats
+        times = torch.arange(frames)
+        _, clips = video_utils.VideoClips.compute_clips_for_video(times, 1, 1, 29.0, 25.0)
+        theirs = [int(clip[0]) for clip in clips]
+        assert resampled(frames, 29.0, 25.0) == theirs
+        assert len(theirs) == frames * 25 // 29
+
+
 @given(
     frames=st.integers(1, 400),
     length=st.integers(1, 64),
