@@ -21,7 +21,7 @@ from people_made import made_people
 from tiny_baseline import PROTOCOL, add_tiny
 from tiny_runs import RELEASE, manifest_of, run
 
-from mimecurate.baselines import cards_rgb, clip_views, pose_scores, run_model
+from mimecurate.baselines import cards_rgb, clip_views, pose_scores
 from mimecurate.baselines.checkpoints import load_checkpoint, read_checkpoint
 from mimecurate.baselines.clip_trouble import check_resized
 from mimecurate.baselines.clip_views import in_order
@@ -32,6 +32,7 @@ from mimecurate.baselines.flow_run import FlowJob, FlowSettings
 from mimecurate.baselines.flow_store import FlowManifest, write_flow
 from mimecurate.baselines.keypoint_rcnn import Detector, detect_people
 from mimecurate.baselines.people_checks import people_problems
+from mimecurate.baselines.registry import find_card
 from mimecurate.baselines.run_journal import JournalFile, JournalRows
 from mimecurate.baselines.view_scores import score_views
 from mimecurate.commands.root import cli
@@ -113,7 +114,7 @@ def test_a_clip_s_own_trouble_is_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
         "it can't be prepared: there is too little memory",
     ]
     people = made_people("a", [5])
-    card = run_model.find_card("stgcn_2d")
+    card = find_card("stgcn_2d")
 
     def too_large(*_: object) -> None:
         raise MemoryError
