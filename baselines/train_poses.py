@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mimecurate.baselines.pose_clips import random_view
+from mimecurate.baselines.pose_clips import filled, random_view
 from mimecurate.baselines.pose_inputs import protocol_of, sequences
 from mimecurate.baselines.pose_scores import score_people
 from mimecurate.baselines.train_validate import Scored
@@ -93,7 +93,7 @@ class PeopleClips:
             raise nobody()
         lengths = np.array([sequence.shape[1] for sequence in found])
         sequence = found[rng.choice(len(found), p=lengths / lengths.sum())]
-        stretch = random_view(sequence, protocol, rng, stretch_frames(protocol))
+        stretch = random_stretch(sequence, protocol, rng)
         if self._augment and protocol.layout and protocol.dimensions == 2:
             stretch = random_move(stretch, rng)
         return torch.from_numpy(np.ascontiguousarray(stretch))
@@ -135,15 +135,26 @@ def nobody() -> ClipError:
     return ClipError(Reason.OTHER, "no person was found in it")
 
 
-def stretch_frames(protocol: PoseProtocol) -> int:
-    """Say how many frames are trained on.
+def random_stretch(sequence: Floats, protocol: PoseProtocol, rng: np.random.Generator) -> Floats:
+    """Cut out what is trained on.
 
     SIP-Net is trained on the T frames of its kernel (Weinzaepfel and Rogez 2021, Section 4.4),
-    ST-GCN on half of what it is tested on: 150 of 300 (its authors' configuration). Theirs are cut
-    out of 300 frames of which a short clip fills only the first; here they are never all zeros.
+    ST-GCN on half of what it is tested on: 150 of 300 (its authors' configuration). Short clips
+    are filled with zeros to 300 first, as theirs are, so that the share of zeros is on average
+    that of testing; but here a stretch never begins after the person's last frame.
+
+    Args:
+        sequence: float32[C, L, V, M] or float32[F, L].
+        protocol: of the model.
+        rng: decides where it begins.
     """
-    halved = protocol.layout and protocol.clips == "windows"
-    return protocol.frames // 2 if halved else protocol.frames
+    if not protocol.layout or protocol.clips != "windows":
+        return random_view(sequence, protocol, rng)
+    frames, length = protocol.frames // 2, sequence.shape[1]
+    if length >= protocol.frames:
+        return random_view(sequence, protocol, rng, frames)
+    start = int(rng.integers(min(length, protocol.frames - frames + 1)))
+    return filled(sequence, protocol)[:, start : start + frames]
 
 
 def random_move(joints: Floats, rng: np.random.Generator) -> Floats:

@@ -20,9 +20,10 @@ from training import Heard
 
 from mimecurate import baselines
 from mimecurate.baselines.people_writer import write_people
+from mimecurate.baselines.pose_inputs import sequences
 from mimecurate.baselines.registry import find_card
 from mimecurate.baselines.train import fit
-from mimecurate.baselines.train_poses import PeopleClips, random_move
+from mimecurate.baselines.train_poses import PeopleClips, random_move, random_stretch
 from mimecurate.baselines.train_state import TrainedModel, TrainSettings
 from mimecurate.commands.root import cli
 from mimecurate.errors import ClipError
@@ -120,12 +121,32 @@ def test_draw_is_half_of_what_is_tested(few: Task) -> None:
 
 def test_without_augmentation_joints_stay_where_they_are(few: Task) -> None:
     moved, still = clips_of(few), clips_of(few, augment=False)
+    people = next(iter(few[0].values()))
+    card = find_card("stgcn_2d")
+    assert card.pose is not None
+    (whole,) = sequences(people, card.pose, 3)
 
-    first, second = (still.draw(0, np.random.default_rng(seed)) for seed in (1, 2))
+    sample = still.draw(0, np.random.default_rng(1)).numpy()
+    begins = [start for start in range(120) if np.array_equal(whole[:, start], sample[:, 0])]
 
-    assert torch.equal(first, second)
-    assert not torch.equal(first, moved.draw(0, np.random.default_rng(1)))
-    assert first.shape == (3, 150, 18, 2)
+    assert begins
+    assert not torch.equal(moved.draw(0, np.random.default_rng(1)), torch.from_numpy(sample))
+
+
+@pytest.mark.parametrize("length", [1, 30, 120, 200, 299, 300, 400])
+def test_as_much_is_zeros_as_in_testing(length: int) -> None:
+    card = find_card("stgcn_2d")
+    assert card.pose is not None
+    sequence = np.ones((3, length, 1, 1), np.float32)
+    rng = np.random.default_rng(0)
+
+    shares = [random_stretch(sequence, card.pose, rng)[0].mean() for _ in range(400)]
+
+    assert min(shares) > 0
+    assert np.mean(shares) >= min(1, length / 300) - 0.03
+    if length <= 150:
+        assert np.mean(shares) == pytest.approx((length + 1) / 300, abs=0.03)
+    assert {random_stretch(sequence, card.pose, rng).shape for _ in range(9)} == {(3, 150, 1, 1)}
 
 
 def test_nobody_is_a_clip_error(few: Task) -> None:
