@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,10 +41,12 @@ class ClipViews:
     Attributes:
         frames: uint8[crops, U, C, h, w], each frame that is in some view, once.
         views: int64[V, T], places in ``frames``.
+        decoder: that gave the frames, ``torchcodec`` or ``pyav``; of stored flow none.
     """
 
     frames: torch.Tensor
     views: torch.Tensor
+    decoder: str = ""
 
     def __len__(self) -> int:
         """Count views, of all crops."""
@@ -79,7 +81,8 @@ def video_views(
             video.read(places[first : first + step].tolist())
             for first in range(0, len(places), step)
         )
-        return _cropped(parts, views.reshape(chosen.shape), protocol, device)
+        found = _cropped(parts, views.reshape(chosen.shape), protocol, device)
+        return replace(found, decoder=video.decoder)
 
 
 def flow_views(

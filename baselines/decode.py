@@ -126,7 +126,7 @@ def open_video(
     source = open_media(file, name=path.name)
     try:
         table = _read_times(source, path.name)
-        if decoder == "pyav" or (decoder == "auto" and torchcodec_problem()):
+        if settled_decoder(decoder) == "pyav":
             return _PyavVideo(source, table, path.name, torch.device(device))
         try:
             video = _TorchcodecVideo(path, source.video.index, table, torch.device(device))
@@ -139,6 +139,20 @@ def open_video(
         raise
     source.close()
     return video
+
+
+def settled_decoder(decoder: Decoder) -> Literal["torchcodec", "pyav"]:
+    """Say what ``auto`` is here."""
+    if decoder == "auto":
+        return "pyav" if torchcodec_problem() else "torchcodec"
+    return decoder
+
+
+def ffmpeg_version(decoder: str) -> str:
+    """Say which FFmpeg a decoder decodes with: of torchcodec the major version alone is known."""
+    if decoder == "pyav":
+        return str(importlib.import_module("av").ffmpeg_version_info)
+    return str(importlib.import_module("torchcodec").ffmpeg_major_version)
 
 
 @functools.cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,13 @@ class RunClips:
         ids: of the clips, in order.
         media: the file of each clip that has one; of no use to models of people.
         flow_made: how their flow was made, for models of it.
+        decoded_by: how many videos each decoder gave the frames of, so far.
     """
 
     ids: Sequence[str]
     media: Mapping[str, Path]
     flow_made: str | None = None
+    decoded_by: Counter[str] = field(default_factory=Counter)
 
 
 def find_clips(card: ModelCard, release: Release, options: RunOptions) -> RunClips:
@@ -118,10 +121,20 @@ def score_clips(
         return
     find = _flow_of if card.modality == "flow" else _video_of
     work = partial(find, card, clips, options, device)
-    views = in_order(work, ids, workers=options.workers or default_workers())
+    prepared = in_order(work, ids, workers=options.workers or default_workers())
+    views = _counting(prepared, clips.decoded_by)
     yield from score_views(
         views, model, card.protocol, device=device, batch_size=batch_size, amp=options.amp
     )
+
+
+def _counting(
+    prepared: Iterator[tuple[str, ClipViews | ClipError]], decoded_by: Counter[str]
+) -> Iterator[tuple[str, ClipViews | ClipError]]:
+    for clip_id, views in prepared:
+        if isinstance(views, ClipViews) and views.decoder:
+            decoded_by[views.decoder] += 1
+        yield clip_id, views
 
 
 def people_settings(card: ModelCard, people: Path | None) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mimecurate.baselines import check_torch
+from mimecurate.baselines.decode import ffmpeg_version, settled_decoder
 from mimecurate.baselines.devices import device_name, find_device
 from mimecurate.baselines.prediction_file import check_output, write_predictions
 from mimecurate.baselines.registry import find_card
@@ -31,6 +31,7 @@ from mimecurate.baselines.run_journal import (
     journal_folder,
     open_journal,
 )
+from mimecurate.baselines.run_ranks import join_ranks, sum_of_all, wait_for_all
 from mimecurate.baselines.run_resume import (
     check_finished,
     finished_clips,
@@ -193,7 +194,7 @@ def _nothing(*_: object) -> None:
 def _run(
     card: ModelCard, options: RunOptions, told: _Told, stack: ExitStack
 ) -> tuple[Path, int, int, Mapping[str, str], dict[str, Any]]:
-    rank, ranks = _join_ranks(stack)
+    rank, ranks = join_ranks(stack)
     release = _release(options)
     device = find_device(options.device)
     check_output(options.out)
@@ -213,7 +214,7 @@ def _run(
     settings = _settings(card, release, options, ready, device, clips.flow_made)
     folder = journal_folder(options.out)
     finished = _begin(options, settings, folder, ready, stack) if rank == 0 else 0
-    _wait(ranks)
+    wait_for_all(ranks)
     done = JournalRows(folder, len(ready.class_names)).clip_ids
     rest = sorted(set(clips.ids).difference(done))
     skipped = len(clips.ids) - len(rest)
@@ -229,7 +230,7 @@ def _run(
         for scored in score_clips(card, model, clips, options, device, mine, batch_size):
             _write_down(journal, scored)
             told.clips(len(scored) * ranks)  # the others are about as far
-    _wait(ranks)
+    wait_for_all(ranks)
     rows = JournalRows(folder, len(ready.class_names))
     failed = {clip_id: rows.failed[clip_id] for clip_id in clips.ids if clip_id in rows.failed}
     if not rows.clip_ids:
@@ -239,11 +240,12 @@ def _run(
         "failed": failed,
         "batch_size": batch_size,
         "seconds": round(time.monotonic() - clock, 3),
+        "decoded_by": sum_of_all(clips.decoded_by, ranks),
     }
     if rank == 0:
         write_predictions(options.out, ready.class_names, rows, manifest)
         remove_journal(folder)
-    _wait(ranks)
+    wait_for_all(ranks)
     return options.out, len(rows.clip_ids), skipped, failed, manifest
 
 
@@ -310,7 +312,7 @@ def _settings(
         "device": device.type,
         "amp": options.amp,
         "compile": options.compile,
-        "decoder": options.decoder,
+        "decoder": settled_decoder(options.decoder) if card.modality == "rgb" else None,
     }
     settings: dict[str, Any] = json.loads(json.dumps(found))
     return settings
@@ -341,7 +343,7 @@ def _manifest(
         "weights": ready.weights,
         "settings": settings,
         "seed": options.seed,
-        "versions": versions(),
+        "versions": versions() | _ffmpeg(settings["decoder"]),
         "revision": git_revision(),
         "device": device_name(device),
         "release": {"name": release.name, "version": release.version, "digest": release.digest},
@@ -350,6 +352,10 @@ def _manifest(
     if ready.weights["source"] == RANDOM:
         manifest["note"] = RANDOM_NOTE
     return manifest
+
+
+def _ffmpeg(decoder: str | None) -> dict[str, str]:
+    return {} if decoder is None else {"ffmpeg": ffmpeg_version(decoder)}
 
 
 def _words(error: MimecurateError) -> str:
@@ -364,22 +370,3 @@ def _all_failed(failed: Mapping[str, str]) -> str:
         f"none of {counted(len(failed), 'clip')} could be scored, so there is nothing to evaluate "
         f"and no file; the first, {first[0]}: {first[1]}"
     )
-
-
-def _join_ranks(stack: ExitStack) -> tuple[int, int]:
-    """Join the processes that `torchrun` started: number of this one, and how many there are."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return 0, 1
-    from torch import distributed
-
-    if not distributed.is_initialized():  # they wait for one another at the ends alone
-        distributed.init_process_group("gloo", timeout=timedelta(days=30))
-        stack.callback(distributed.destroy_process_group)
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def _wait(ranks: int) -> None:
-    if ranks > 1:
-        from torch import distributed
-
-        distributed.barrier()

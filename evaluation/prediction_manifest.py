@@ -21,7 +21,7 @@ _MAX_TEXT = 300
 _MAX_ENTRIES = 100
 _TEXTS = ("model", "title", "paper", "note", "revision", "device", "date")
 _NUMBERS = ("seed", "clips", "seconds", "batch_size")
-_TABLES = ("weights", "settings", "versions", "release")
+_TABLES = ("weights", "settings", "versions", "release", "decoded_by")
 
 
 def manifest_path(path: Path) -> Path:
@@ -37,8 +37,9 @@ def parse_manifest(text: bytes | str) -> dict[str, Any] | None:
 
     Returns:
         Any of ``model title paper note revision device date`` (texts), ``seed clips seconds
-        batch_size`` (numbers), ``weights settings versions release`` (objects of texts, numbers
-        and truths) and ``failed`` (how many clips, by reason); ``None`` if it is no manifest.
+        batch_size`` (numbers), ``weights settings versions release decoded_by`` (objects of
+        texts, numbers and truths) and ``failed`` (how many clips, by reason); ``None`` if it is no
+        manifest.
 
     >>> parse_manifest('{"model": "r3d_18", "seed": 0, "evil": [], "failed": {"a": "corrupt: x"}}')
     {'model': 'r3d_18', 'seed': 0, 'failed': {'corrupt': 1}}

@@ -15,7 +15,7 @@ import pytest
 from baseline_workspace import media_workspace
 from killing import run_and_strike, run_until_done
 from tiny_baseline import NAMES, add_tiny
-from tiny_runs import command, made_media, run
+from tiny_runs import command, made_media, manifest_of, run
 
 from mimecurate.baselines import cards_rgb
 from mimecurate.baselines.run_journal import JournalFile, JournalRows
@@ -153,6 +153,7 @@ def test_two_processes_of_torchrun_share_the_clips(workspace: Path) -> None:
     assert once.returncode == 0, once.stderr
     document = json.loads(once.stdout)
     assert document["clips"] == 5
+    assert sum(manifest_of(workspace / "p.parquet")["decoded_by"].values()) == 5
     found = load_predictions(workspace / "p.parquet")
     reference = load_predictions(run(workspace, "whole.parquet").out)
     assert found.clip_ids == reference.clip_ids

@@ -15,6 +15,7 @@ from tiny_baseline import NAMES, add_tiny
 from tiny_runs import made_media, manifest_of, run
 
 from mimecurate.baselines import cards_rgb
+from mimecurate.baselines.decode import ffmpeg_version, settled_decoder
 from mimecurate.errors import MimecurateError
 from mimecurate.evaluation.predictions import load_predictions
 
@@ -56,6 +57,10 @@ def test_a_run_ends_in_a_file_that_says_how_it_was_made(workspace: Path) -> None
     assert manifest["clips"] == 5
     assert {"mimecurate", "torch", "torchvision", "numpy"} <= set(manifest["versions"])
     assert manifest["settings"]["protocol"]["frames"] == 8
+    decoder = manifest["settings"]["decoder"]
+    assert decoder == settled_decoder("auto")
+    assert manifest["decoded_by"] == {decoder: 5}
+    assert manifest["versions"]["ffmpeg"] == ffmpeg_version(decoder)
     assert sorted(p.name for p in workspace.glob("*p.parquet*")) == ["p.parquet"]
 
 
@@ -133,7 +138,7 @@ def test_nothing_to_score_is_an_error(tmp_path: Path) -> None:
 def test_clips_of_broken_media_alone_leave_no_file(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 100)
     media_workspace(tmp_path / "ws", [tmp_path / "broken.mp4"])
-    with pytest.raises(MimecurateError, match="none of 1 clips could be scored"):
+    with pytest.raises(MimecurateError, match="none of 1 clip could be scored"):
         run(tmp_path / "ws")
     assert not (tmp_path / "ws" / "p.parquet").exists()
 
