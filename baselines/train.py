@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mimecurate.baselines.tensorboard_events import EventFile
 from mimecurate.baselines.train_batches import batches_of, epoch_batches
 from mimecurate.baselines.train_ranks import Ranks, StopSignals
+from mimecurate.baselines.speed import rate_text
 from mimecurate.baselines.train_report import check_loss, early_look, epoch_line, write_metrics
 from mimecurate.baselines.train_state import (
     BEST,
@@ -329,9 +330,9 @@ def _show_step(run: _Run, lr: float, recent: list[float]) -> None:
         run.watcher.say(line)
     if state.steps % SCALAR_STEPS == 0:
         run.events.add(state.steps, {"loss/step": loss, "lr": lr})
-    rate = run.clips / max(time.monotonic() - run.epoch_s, 1e-9)
+    rate = rate_text(run.clips, time.monotonic() - run.epoch_s)
     best = f" · best {state.best_top1:.1f} %" if state.best_epoch else ""
-    note = f"epoch {state.epoch + 1} · loss {loss:.3f} · lr {lr:g}{best} · {rate:.0f} clips/s"
+    note = f"epoch {state.epoch + 1} · loss {loss:.3f} · lr {lr:g}{best} · {rate}"
     run.watcher.advance(1, note=note)
 
 

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from mimecurate.curation.media_store import publish
+from mimecurate.baselines.speed import duration_text, rate_text
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def write_metrics(out: Path, state: TrainState) -> None:
 
 def epoch_line(line: dict[str, Any], epochs: int, *, is_best: bool) -> str:
     """Say in one line how an epoch went."""
-    left_s = round((epochs - line["epoch"]) * line["seconds"])
-    left = f" · {left_s // 60}:{left_s % 60:02d} left" if left_s else ""
+    left_s = (epochs - line["epoch"]) * line["seconds"]
+    left = f" · {duration_text(left_s)} left" if left_s else ""
+    rate = rate_text(1, 1 / max(line["clips_per_s"], 1e-9))
     return (
         f"epoch {line['epoch']:.0f}/{epochs} · loss {line['loss']:.3f} · lr {line['lr']:g} · "
         f"top-1 {line['train_top1']:.1f} %, val {line['val_top1']:.1f} %"
-        f"{' (best)' if is_best else ''} · {line['clips_per_s']:.0f} clips/s{left}"
+        f"{' (best)' if is_best else ''} · {rate}{left}"
     )
