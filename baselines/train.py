@@ -17,10 +17,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mimecurate.baselines.speed import rate_text
 from mimecurate.baselines.tensorboard_events import EventFile
 from mimecurate.baselines.train_batches import batches_of, epoch_batches
 from mimecurate.baselines.train_ranks import Ranks, StopSignals
-from mimecurate.baselines.speed import rate_text
 from mimecurate.baselines.train_report import check_loss, early_look, epoch_line, write_metrics
 from mimecurate.baselines.train_state import (
     BEST,

@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from mimecurate.curation.media_store import publish
 from mimecurate.baselines.speed import duration_text, rate_text
+from mimecurate.curation.media_store import publish
 from mimecurate.errors import MimecurateError
 
 if TYPE_CHECKING:
