@@ -11,7 +11,7 @@ import click
 
 from mimecurate.commands.baseline_run import batch_size_option
 from mimecurate.commands.options import json_option
-from mimecurate.console import print_json, print_table, progress
+from mimecurate.console import counted, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from mimecurate.baselines.run_bench import Bench
@@ -70,7 +70,7 @@ def command(model: str, folder: Path | None, count: int, as_json: bool, **option
 def _show(found: Bench) -> None:
     print_table(["clips/s", "what"], rows_of(found))
     click.echo(
-        f"\n{found.model}, {found.views} views a clip, {found.batch_size} at once, on "
+        f"\n{found.model}, {counted(found.views, 'view')} a clip, {found.batch_size} at once, on "
         f"{found.device};\n{found.workers} threads decode with {found.decoder}. "
         f"End to end is {found.ratio:.2f} of from memory."
     )
