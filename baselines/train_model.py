@@ -264,7 +264,9 @@ def _find_clips(
         names = [clip.clip_id for clip in chosen]
         labels = [numbers[clip.label] for clip in chosen]
         if not there.intersection(names):
-            raise MimecurateError(f"{each.name}: {why} for any of its {counted(len(each.clips), 'clip')}")
+            raise MimecurateError(
+                f"{each.name}: {why} for any of its {counted(len(each.clips), 'clip')}"
+            )
         if people is not None:
             made.append(
                 PeopleClips(names, people, labels, card, start.model, augment=options.augment)
