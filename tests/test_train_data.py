@@ -196,12 +196,6 @@ class Narrow(torch.nn.Sequential):
     [
         pytest.param(Narrow, 0.05, id="narrow"),
         pytest.param(
-            partial(baselines.build, "resnext101_rgb_16f", num_classes=4, layers=(1, 1, 1, 1)),
-            0.01,
-            id="resnext",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
             partial(baselines.build, "r3d_18", num_classes=4),
             0.01,
             id="r3d_18",
