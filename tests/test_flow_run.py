@@ -193,7 +193,7 @@ def test_without_a_release_all_clips_of_a_folder(
         (["--method", "opencv", "--device", "cuda"], 2, "runs on the CPU alone"),
         (["--method", "opencv", "--compile"], 2, "--compile is for"),
         (["--method", "raft_small", "--weights", "no.pth"], 1, "no.pth: no such file"),
-        (["--device", "fpga9"], 1, "--device fpga9 can't be used"),
+        (["--device", "fpga9"], 1, "--device 'fpga9': cpu, cuda or cuda:N"),
         (["--split", "train"], 1, "has no clips"),
         (["--show", "nothing"], 1, "no flow of this clip"),
         (["--show", "../x"], 1, "name of a file"),
