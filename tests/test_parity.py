@@ -95,7 +95,7 @@ def test_a_difference_fails_and_says_where(
         (lambda m: m["param_count"].update(learnable=7), "parameters, not 7"),
         (lambda m: m["state_dict"].update({"z.weight": "float32[1]"}), "z.weight|filled otherwise"),
         (lambda m: m["outputs"].update(more={"array": "x", "shape": [1]}), "no output more"),
-        (lambda m: m.update(npz="missing.npz"), "No such file"),
+        (lambda m: m.update(npz="missing.npz"), "its arrays missing.npz are not there"),
     ],
 )
 def test_a_wrong_manifest_fails(
