@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mimecurate.annotation.task_store import StoredTask, TaskStore
 
 BATCH = 2000
-"""Tasks in a request. For each request Label Studio counts all tasks of the project anew; but larger
-ones leave the server idle while the first of them is prepared."""
+"""Tasks in a request. For each request Label Studio counts all tasks of the project anew; but
+larger ones leave the server idle while the first of them is prepared."""
 QUIET_S = 2.0
 """A server whose count stands still for so long is at rest."""
 MOST_LOOKS = 8

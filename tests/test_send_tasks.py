@@ -202,7 +202,7 @@ def test_sends_every_clip_once_in_the_order_given() -> None:
 
 def test_ten_thousand_clips_go_in_few_requests_and_the_first_soon() -> None:
     batches = module._batches([f"c{i}" for i in range(10_000)], module.BATCH)
-    assert [len(batch) for batch in batches] == [400, 1600, 2000, 2000, 2000, 2000]
+    assert [len(batch) for batch in batches] == [200, 800, 2000, 2000, 2000, 2000, 1000]
 
 
 def test_second_run_sends_nothing() -> None:
